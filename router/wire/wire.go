@@ -1,0 +1,83 @@
+// Package wire holds what both ends of a connection must agree on: the realm,
+// the names of our procedures, and the errors that cross the wire.
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// Realm is the only WAMP realm a dconn router serves.
+	Realm = "deskconn"
+
+	// Namespace is the URI prefix that only the daemon may register under.
+	Namespace = "org.deskconn."
+
+	// Describe is the procedure that lists what a daemon offers.
+	Describe = Namespace + "describe"
+
+	// Protocol is the version that travels in HELLO and WELCOME as
+	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
+	Protocol = 1
+
+	// ProtocolKey is the name of the HELLO and WELCOME detail with Protocol.
+	ProtocolKey = "dconn_protocol"
+
+	// AuthPeerCred is the WAMP authmethod of a unix socket: the kernel names
+	// the peer's uid (SO_PEERCRED, unix(7)).
+	AuthPeerCred = "peercred"
+
+	// OnRegistration and MatchRegistration belong to WAMP's registration meta
+	// API: the event of a new procedure, and the look-up of one.
+	OnRegistration    = "wamp.registration.on_create"
+	MatchRegistration = "wamp.registration.match"
+
+	// maxURI bounds a URI in bytes; longer ones are nobody's procedure.
+	maxURI = 256
+)
+
+// Expand completes the short form: a URI that starts with a dot is ours, so
+// `.brightness.set` is `org.deskconn.brightness.set`.
+func Expand(uri string) string {
+	if strings.HasPrefix(uri, ".") {
+		return strings.TrimSuffix(Namespace, ".") + uri
+	}
+	return uri
+}
+
+// Reserved reports whether only the daemon may register uri.
+func Reserved(uri string) bool {
+	return strings.HasPrefix(uri, Namespace) || IsMeta(uri) ||
+		uri == "wamp" || uri+"." == Namespace
+}
+
+// IsMeta reports whether uri belongs to the WAMP specification itself.
+func IsMeta(uri string) bool { return strings.HasPrefix(uri, "wamp.") }
+
+// CheckURI refuses what is not a WAMP URI by the loose rule of the WAMP
+// specification, section "URIs": components without space, `#` or control
+// characters, none of them empty.
+func CheckURI(uri string) error {
+	switch {
+	case uri == "":
+		return fmt.Errorf("a URI is missing")
+	case len(uri) > maxURI:
+		return fmt.Errorf("a URI has at most %d bytes, got %d", maxURI, len(uri))
+	case !utf8.ValidString(uri):
+		return fmt.Errorf("not a URI: %q is not UTF-8", uri)
+	}
+	for _, part := range strings.Split(uri, ".") {
+		if part == "" {
+			return fmt.Errorf("not a URI: %q has an empty part between its dots", uri)
+		}
+	}
+	for _, r := range uri {
+		if r == '#' || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return fmt.Errorf("not a URI: %q may not contain %q", uri, r)
+		}
+	}
+	return nil
+}
