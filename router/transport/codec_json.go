@@ -1,0 +1,181 @@
+package transport
+
+import (
+	stdbytes "bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// jsonCodec is RFC 8259 with the WAMP convention for bytes: a string that
+// starts with NUL and goes on in base64.
+type jsonCodec struct{}
+
+func (jsonCodec) Name() string { return "json" }
+
+func (jsonCodec) Decode(data []byte, depth int) (any, error) {
+	if err := skimJSON(data, depth); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(stdbytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if len(stdbytes.TrimSpace(data[d.InputOffset():])) > 0 {
+		return nil, errTrail
+	}
+	return fromJSON(v)
+}
+
+// skimJSON refuses, before anything is built from it, what nests too deep,
+// holds too many values or is not UTF-8 (encoding/json would mend that
+// silently).
+func skimJSON(data []byte, depth int) error {
+	if !utf8.Valid(data) {
+		return errUTF8
+	}
+	values, level, inText := 1, 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '[' || c == '{':
+			if level++; level > depth {
+				return errDepth
+			}
+			values++
+		case c == ']' || c == '}':
+			level--
+		case c == ',' || c == ':':
+			values++
+		}
+	}
+	if values > maxValues {
+		return errMany
+	}
+	return nil
+}
+
+// fromJSON turns what encoding/json built into values of Codec, in place.
+func fromJSON(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		return Number(v.String())
+	case string:
+		if rest, ok := strings.CutPrefix(v, "\x00"); ok {
+			b, err := base64.StdEncoding.DecodeString(rest)
+			if err != nil {
+				return nil, fmt.Errorf("bytes in a JSON message: %w", err)
+			}
+			return b, nil
+		}
+		return v, nil
+	case []any:
+		for i := range v {
+			if v[i], err = fromJSON(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return v, nil
+	case map[string]any:
+		for k := range v {
+			if v[k], err = fromJSON(v[k]); err != nil {
+				return nil, err
+			}
+		}
+		return v, nil
+	}
+	return v, nil
+}
+
+// Number gives a JSON number its type: an integer stays one, exactly, or is
+// refused when it exceeds 64 bits.
+func Number(s string) (any, error) {
+	if !strings.ContainsAny(s, ".eE") {
+		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return i, nil
+		}
+		if u, err := strconv.ParseUint(s, 10, 64); err == nil {
+			return u, nil
+		}
+		return nil, fmt.Errorf("%w: %s", errInteger, s)
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return nil, fmt.Errorf("number out of range: %s", s)
+	}
+	return f, nil
+}
+
+func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
+	var err error
+	switch v := plain(v).(type) {
+	case []byte:
+		return c.Append(b, "\x00"+base64.StdEncoding.EncodeToString(v))
+	case float64:
+		return appendJSONFloat(b, v)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = c.Append(b, e); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	case map[string]any:
+		b = append(b, '{')
+		first := true
+		for k, e := range v {
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			if b, err = c.Append(b, k); err != nil {
+				return nil, err
+			}
+			if b, err = c.Append(append(b, ':'), e); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, '}'), nil
+	case nil, bool, int64, uint64, string:
+		return appendJSON(b, v)
+	}
+	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
+}
+
+// appendJSONFloat keeps a float a float: 80.0 is not sent as 80.
+func appendJSONFloat(b []byte, v float64) ([]byte, error) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil, fmt.Errorf("JSON has no %v", v)
+	}
+	b, err := appendJSON(b, v)
+	if err == nil && v == math.Trunc(v) && math.Abs(v) < 1e21 {
+		b = append(b, ".0"...)
+	}
+	return b, err
+}
+
+// appendJSON adds a scalar, without HTML escapes.
+func appendJSON(b []byte, v any) ([]byte, error) {
+	var out stdbytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return append(b, stdbytes.TrimSuffix(out.Bytes(), []byte("\n"))...), nil
+}

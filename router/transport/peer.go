@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Peer gives the router's end of a Conn the form nexus wants. nexus sends
+// into a channel and drops what finds it full, saying so to nobody. Therefore
+// the channel is emptied by a pump that never waits for the peer, and the
+// session ends the moment the channel was found full: nothing is lost
+// silently. The channel is never closed: nexus may send after Close.
+type Peer struct {
+	*Conn
+	send      chan wamp.Message
+	closeOnce sync.Once
+	onCut     func(*wire.Error)
+}
+
+// peerQueue is how many messages nexus may be ahead of the pump.
+const peerQueue = 1024
+
+// NewPeer starts the pump. onCut is told why the peer was cut off, if it was.
+func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
+	p := &Peer{Conn: c, send: make(chan wamp.Message, peerQueue), onCut: onCut}
+	go p.pump()
+	return p
+}
+
+// Send is the channel nexus writes to.
+func (p *Peer) Send() chan<- wamp.Message { return p.send }
+
+// IsLocal makes nexus copy what it hands to several sessions: without that,
+// pattern subscribers share one dict and the process dies of a map race.
+// Authentication and authorisation are switched on for local peers.
+func (p *Peer) IsLocal() bool { return true }
+
+// Close sends what is queued and ends the connection; it may be called often
+// and does not wait.
+func (p *Peer) Close() { p.closeOnce.Do(func() { close(p.deaf) }) }
+
+func (p *Peer) pump() {
+	for {
+		select {
+		case msg := <-p.send:
+			// The channel only fills between two receives. If it was full
+			// then, at most one place is free now.
+			if len(p.send) >= cap(p.send)-1 {
+				p.cut(errSlow)
+			}
+			p.deliver(msg)
+		case <-p.deaf:
+			p.drain(p.deliver)
+			p.Conn.Close()
+			<-p.done
+			p.drain(discard)
+			return
+		case <-p.done:
+			p.drain(discard)
+			return
+		}
+	}
+}
+
+// drain empties the channel so that a last blocking send of nexus finds room.
+func (p *Peer) drain(deliver func(wamp.Message)) {
+	for {
+		select {
+		case msg := <-p.send:
+			deliver(msg)
+		default:
+			return
+		}
+	}
+}
+
+func discard(wamp.Message) {}
+
+// deliver queues msg or ends the session: nothing is skipped.
+func (p *Peer) deliver(msg wamp.Message) {
+	if p.guard != nil {
+		msg = p.guard.Outbound(msg)
+	}
+	ok, err := p.offer(msg)
+	tooLong, long := errors.AsType[*TooLongError](err)
+	result, isResult := msg.(*wamp.Result)
+	switch {
+	case long && isResult:
+		p.deliver(&wamp.Error{
+			Type: wamp.CALL, Request: result.Request, Details: wamp.Dict{},
+			Error: wire.ErrLimit, Arguments: wamp.List{"the result is too long: " + err.Error()},
+		})
+	case long:
+		p.cut(wire.Errorf(wire.ErrLimit, "%v, which this peer announced", tooLong))
+	case err == nil && !ok:
+		p.cut(errSlow)
+	}
+}
+
+var errSlow = wire.Errorf(wire.ErrSlowConsumer, "cut off: the queue of this session is full, because it reads too slowly")
+
+// cut ends the session with a reason, said to the peer and to the log.
+func (p *Peer) cut(why *wire.Error) {
+	cut := p.endWith(why, &wamp.Goodbye{
+		Reason:  wamp.URI(why.URI),
+		Details: wamp.Dict{"message": why.Message()},
+	})
+	if cut && p.onCut != nil {
+		p.onCut(why)
+	}
+}
+
+// AwaitRoom waits until the pump has caught up, for patience at most. The
+// broker calls it before it sends an event, so that a burst costs time
+// instead of the session; the pump never waits for the peer, so this is short.
+func (p *Peer) AwaitRoom(patience time.Duration) {
+	if len(p.send) < cap(p.send)/2 {
+		return
+	}
+	runtime.Gosched()
+	for limit := time.Now().Add(patience); len(p.send) >= cap(p.send)/2 && time.Now().Before(limit); {
+		time.Sleep(50 * time.Microsecond)
+	}
+}
