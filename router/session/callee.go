@@ -1,0 +1,100 @@
+package session
+
+import (
+	"context"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Invocation is one call to a procedure that this session registered.
+type Invocation struct {
+	Procedure string
+	Args      []any
+	Kwargs    map[string]any
+	Caller    wamp.ID // the caller's session
+	AuthID    string  // who the router says the caller is
+}
+
+// Handler answers invocations, each on a goroutine of its own. Its ctx ends
+// when the caller cancels, leaves or runs out of time, and when the session
+// ends. An error that is a *wire.Error reaches the caller as it is, any other
+// as an application error with its text.
+type Handler func(ctx context.Context, call *Invocation) (Result, error)
+
+// Register registers a procedure.
+func (s *Session) Register(ctx context.Context, procedure string, handle Handler) error {
+	id, r := s.newRequest(func(answer wamp.Message) {
+		if m, ok := answer.(*wamp.Registered); ok {
+			s.mu.Lock()
+			s.registrations[m.Registration] = handle
+			s.mu.Unlock()
+		}
+	})
+	msg := &wamp.Register{Request: id, Options: wamp.Dict{"disclose_caller": true}, Procedure: wamp.URI(procedure)}
+	answer, err := s.ask(ctx, id, r, msg, nil)
+	if err != nil {
+		return err
+	}
+	_, err = as[*wamp.Registered](answer)
+	return err
+}
+
+// invoke starts the handler of an invocation.
+func (s *Session) invoke(m *wamp.Invocation) {
+	ctx, cancel := context.WithCancelCause(s.end)
+	s.mu.Lock()
+	handle := s.registrations[m.Registration]
+	s.invocations[m.Request] = cancel
+	s.mu.Unlock()
+	call := &Invocation{Args: m.Arguments, Kwargs: m.ArgumentsKw}
+	call.Procedure, _ = wamp.AsString(m.Details["procedure"])
+	call.Caller, _ = wamp.AsID(m.Details["caller"])
+	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
+	s.running.Go(func() {
+		defer func() {
+			s.mu.Lock()
+			delete(s.invocations, m.Request)
+			s.mu.Unlock()
+			cancel(nil)
+		}()
+		result, err := Result{}, error(wire.Errorf(wire.ErrNoSuchProcedure, "no such procedure"))
+		if handle != nil {
+			result, err = handle(ctx, call)
+		}
+		s.yield(m.Request, result, err)
+	})
+}
+
+// yield answers an invocation. What cannot be sent becomes an error, so that
+// the caller never waits for nothing.
+func (s *Session) yield(id wamp.ID, result Result, err error) {
+	if err == nil {
+		err = s.link.Send(s.end, &wamp.Yield{Request: id, Options: wamp.Dict{}, Arguments: result.Args, ArgumentsKw: result.Kwargs})
+		if err == nil || s.end.Err() != nil {
+			return
+		}
+		err = wire.Errorf(wire.ErrLimit, "the result cannot be sent: %v", err)
+	}
+	e, ok := err.(*wire.Error)
+	if !ok {
+		e = wire.Errorf(wire.ErrApplication, "%v", err)
+	}
+	_ = s.link.Send(s.end, &wamp.Error{
+		Type: wamp.INVOCATION, Request: id, Details: wamp.Dict{},
+		Error: wamp.URI(e.URI), Arguments: e.Args, ArgumentsKw: e.Kwargs,
+	})
+}
+
+// ErrCanceled is the cause of a handler's ctx when its caller gave up.
+var ErrCanceled = wire.Errorf(wire.ErrCanceled, "the call was canceled")
+
+func (s *Session) interrupt(m *wamp.Interrupt) {
+	s.mu.Lock()
+	cancel := s.invocations[m.Request]
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(ErrCanceled)
+	}
+}

@@ -1,0 +1,392 @@
+// Package session is the client's half of a WAMP session: caller, callee,
+// publisher and subscriber in one. The command line uses it over a socket,
+// the capabilities inside the daemon over a pipe.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Link carries the messages of one session: a transport.Conn or one end of a
+// transport.Pipe.
+type Link interface {
+	Send(ctx context.Context, msg wamp.Message) error
+	Recv() <-chan wamp.Message
+	Done() <-chan struct{}
+	Err() error
+	Close()
+}
+
+// Session is a joined WAMP session. Its methods may be called from any
+// goroutine, but not from an event handler.
+type Session struct {
+	link    Link
+	welcome *wamp.Welcome
+	end     context.Context // ends with the session
+	fail    context.CancelCauseFunc
+
+	mu            sync.Mutex
+	lastRequest   wamp.ID
+	pending       map[wamp.ID]*request
+	subscriptions map[wamp.ID]func(*Event)
+	registrations map[wamp.ID]Handler
+	invocations   map[wamp.ID]context.CancelCauseFunc
+	running       sync.WaitGroup // receive, and the handlers it starts
+}
+
+// request waits for the router's answer. accept runs on the receiving
+// goroutine before any later message is looked at, so that no event or
+// invocation can slip in between.
+type request struct {
+	accept func(wamp.Message)
+	answer chan wamp.Message
+}
+
+// roles are the WAMP roles and features of our sessions.
+var roles = wamp.Dict{
+	"caller":     features("call_canceling", "caller_identification", "progressive_call_results"),
+	"callee":     features("call_canceling", "caller_identification", "progressive_call_results", "pattern_based_registration", "shared_registration"),
+	"publisher":  features("publisher_identification", "publisher_exclusion"),
+	"subscriber": features("publisher_identification", "pattern_based_subscription"),
+}
+
+func features(names ...string) wamp.Dict {
+	f := wamp.Dict{}
+	for _, n := range names {
+		f[n] = true
+	}
+	return wamp.Dict{"features": f}
+}
+
+// Join says HELLO on link and waits for WELCOME until ctx ends. It closes
+// link on error.
+func Join(ctx context.Context, link Link, agent string) (*Session, error) {
+	welcome, err := greet(ctx, link, agent)
+	if err != nil {
+		link.Close()
+		return nil, err
+	}
+	s := &Session{
+		link: link, welcome: welcome,
+		pending:       map[wamp.ID]*request{},
+		subscriptions: map[wamp.ID]func(*Event){},
+		registrations: map[wamp.ID]Handler{},
+		invocations:   map[wamp.ID]context.CancelCauseFunc{},
+	}
+	s.end, s.fail = context.WithCancelCause(context.Background())
+	s.running.Go(s.receive)
+	return s, nil
+}
+
+func greet(ctx context.Context, link Link, agent string) (*wamp.Welcome, error) {
+	hello := &wamp.Hello{Realm: wire.Realm, Details: wamp.Dict{
+		"roles": roles, "agent": agent, wire.ProtocolKey: wire.Protocol,
+		"authmethods": wamp.List{wire.AuthPeerCred},
+	}}
+	if err := link.Send(ctx, hello); err != nil {
+		return nil, err
+	}
+	msg, err := next(ctx, link)
+	if err != nil {
+		return nil, err
+	}
+	switch msg := msg.(type) {
+	case *wamp.Welcome:
+		theirs, ok := wamp.AsInt64(msg.Details[wire.ProtocolKey])
+		if ok && theirs != wire.Protocol {
+			return nil, wire.Errorf(wire.ErrProtocolViolation,
+				"this dconn speaks protocol %d, the router speaks %d: update the older one", wire.Protocol, theirs)
+		}
+		return msg, nil
+	case *wamp.Abort:
+		return nil, farewell(msg.Reason, msg.Details)
+	}
+	return nil, wire.Errorf(wire.ErrProtocolViolation, "expected WELCOME, got %s", msg.MessageType())
+}
+
+func next(ctx context.Context, link Link) (wamp.Message, error) {
+	select {
+	case msg, open := <-link.Recv():
+		if !open {
+			return nil, linkError(link.Err())
+		}
+		return msg, nil
+	case <-link.Done():
+		return nil, linkError(link.Err())
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// linkError names a connection that ended without a word.
+func linkError(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return wire.Errorf(wire.ErrLost, "the connection was lost")
+	}
+	return wire.Errorf(wire.ErrLost, "the connection was lost: %v", err)
+}
+
+// farewell is the error for an ABORT or GOODBYE.
+func farewell(reason wamp.URI, details wamp.Dict) *wire.Error {
+	e := &wire.Error{URI: string(reason)}
+	if s, ok := details["message"].(string); ok {
+		e.Args = []any{s}
+	}
+	return e
+}
+
+// ID is the session's id at the router.
+func (s *Session) ID() wamp.ID { return s.welcome.ID }
+
+// Details are those of the router's WELCOME.
+func (s *Session) Details() wamp.Dict { return s.welcome.Details }
+
+// Done is closed when the session has ended; Err then says why.
+func (s *Session) Done() <-chan struct{} { return s.end.Done() }
+
+// Err is why the session ended, nil while it lives.
+func (s *Session) Err() error { return context.Cause(s.end) }
+
+// ErrLeft is the error of a session that this end left.
+var ErrLeft = errors.New("session left")
+
+// Leave says GOODBYE and ends the session without waiting for an answer: what
+// was sent before still arrives. Handlers that run are canceled and awaited.
+func (s *Session) Leave(ctx context.Context) {
+	_ = s.link.Send(ctx, &wamp.Goodbye{Reason: wamp.CloseNormal, Details: wamp.Dict{}})
+	s.fail(ErrLeft)
+	s.link.Close()
+	s.running.Wait()
+	select {
+	case <-s.link.Done():
+	case <-ctx.Done():
+	}
+}
+
+// receive is the only goroutine that reads the link.
+func (s *Session) receive() {
+	defer s.link.Close()
+	for {
+		msg, err := next(s.end, s.link)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		if err := s.handle(msg); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+}
+
+func (s *Session) handle(msg wamp.Message) error {
+	switch m := msg.(type) {
+	case *wamp.Event:
+		s.mu.Lock()
+		handle := s.subscriptions[m.Subscription]
+		s.mu.Unlock()
+		if handle != nil {
+			handle(newEvent(m))
+		}
+	case *wamp.Invocation:
+		s.invoke(m)
+	case *wamp.Interrupt:
+		s.interrupt(m)
+	case *wamp.Goodbye:
+		return farewell(m.Reason, m.Details)
+	case *wamp.Abort:
+		return farewell(m.Reason, m.Details)
+	default:
+		s.answer(msg)
+	}
+	return nil
+}
+
+// answered is the request that msg belongs to; 0 if it is no answer.
+func answered(msg wamp.Message) wamp.ID {
+	switch m := msg.(type) {
+	case *wamp.Result:
+		return m.Request
+	case *wamp.Error:
+		if m.Type != wamp.INVOCATION {
+			return m.Request
+		}
+	case *wamp.Subscribed:
+		return m.Request
+	case *wamp.Unsubscribed:
+		return m.Request
+	case *wamp.Registered:
+		return m.Request
+	case *wamp.Unregistered:
+		return m.Request
+	case *wamp.Published:
+		return m.Request
+	}
+	return 0
+}
+
+func (s *Session) answer(msg wamp.Message) {
+	id := answered(msg)
+	s.mu.Lock()
+	r := s.pending[id]
+	delete(s.pending, id)
+	s.mu.Unlock()
+	if r == nil {
+		return // late: its caller gave up
+	}
+	if r.accept != nil {
+		r.accept(msg)
+	}
+	r.answer <- msg
+}
+
+// newRequest reserves an id and a place for its answer.
+func (s *Session) newRequest(accept func(wamp.Message)) (wamp.ID, *request) {
+	r := &request{accept: accept, answer: make(chan wamp.Message, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastRequest++
+	s.pending[s.lastRequest] = r
+	return s.lastRequest, r
+}
+
+// ask sends msg, whose request id is id, and waits for the answer. canceled
+// says what to do when ctx ends first; nil means nothing.
+func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Message, canceled func()) (wamp.Message, error) {
+	if err := s.link.Send(ctx, msg); err != nil {
+		s.forget(id)
+		if s.Err() != nil {
+			return nil, s.Err()
+		}
+		return nil, err
+	}
+	select {
+	case answer := <-r.answer:
+		if e, ok := answer.(*wamp.Error); ok {
+			return nil, &wire.Error{URI: string(e.Error), Args: e.Arguments, Kwargs: e.ArgumentsKw}
+		}
+		return answer, nil
+	case <-ctx.Done():
+		s.forget(id)
+		if canceled != nil {
+			canceled()
+		}
+		return nil, context.Cause(ctx)
+	case <-s.end.Done():
+		return nil, s.Err()
+	}
+}
+
+func (s *Session) forget(id wamp.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, id)
+}
+
+// Call calls a procedure. When ctx ends first, the call is canceled at the
+// router, which interrupts the callee, and the error is the cause of ctx.
+func (s *Session) Call(ctx context.Context, procedure string, args []any, kwargs map[string]any) (Result, error) {
+	id, r := s.newRequest(nil)
+	call := &wamp.Call{Request: id, Options: wamp.Dict{}, Procedure: wamp.URI(procedure), Arguments: args, ArgumentsKw: kwargs}
+	answer, err := s.ask(ctx, id, r, call, func() {
+		_ = s.link.Send(context.WithoutCancel(ctx), &wamp.Cancel{
+			Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait},
+		})
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := as[*wamp.Result](answer)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Args: result.Arguments, Kwargs: result.ArgumentsKw}, nil
+}
+
+// Result is what a procedure returns.
+type Result struct {
+	Args   []any
+	Kwargs map[string]any
+}
+
+// Publish publishes an event. With ack it waits until the router has it.
+func (s *Session) Publish(ctx context.Context, topic string, args []any, kwargs map[string]any, ack bool) error {
+	msg := &wamp.Publish{Topic: wamp.URI(topic), Arguments: args, ArgumentsKw: kwargs, Options: wamp.Dict{}}
+	if !ack {
+		s.mu.Lock()
+		s.lastRequest++
+		msg.Request = s.lastRequest
+		s.mu.Unlock()
+		return s.link.Send(ctx, msg)
+	}
+	id, r := s.newRequest(nil)
+	msg.Request = id
+	msg.Options["acknowledge"] = true
+	answer, err := s.ask(ctx, id, r, msg, nil)
+	if err != nil {
+		return err
+	}
+	_, err = as[*wamp.Published](answer)
+	return err
+}
+
+// Event is one event of a subscription.
+type Event struct {
+	Topic       string // "" unless the subscription is by a pattern
+	Publication uint64
+	Publisher   string // who the router says published it, "" if it does not
+	Args        []any
+	Kwargs      map[string]any
+}
+
+func newEvent(m *wamp.Event) *Event {
+	e := &Event{Publication: uint64(m.Publication), Args: m.Arguments, Kwargs: m.ArgumentsKw}
+	e.Topic, _ = m.Details["topic"].(string)
+	e.Publisher, _ = m.Details["publisher_authid"].(string)
+	return e
+}
+
+// How a subscription's URI is compared with a topic.
+const (
+	Exact    = wamp.MatchExact
+	Prefix   = wamp.MatchPrefix
+	Wildcard = wamp.MatchWildcard
+)
+
+// Subscribe subscribes to a topic by match. handle gets every event from the first one on, in order, on the receiving
+// goroutine: while it runs, nothing else arrives.
+func (s *Session) Subscribe(ctx context.Context, topic, match string, handle func(*Event)) error {
+	id, r := s.newRequest(func(answer wamp.Message) {
+		if m, ok := answer.(*wamp.Subscribed); ok {
+			s.mu.Lock()
+			s.subscriptions[m.Subscription] = handle
+			s.mu.Unlock()
+		}
+	})
+	msg := &wamp.Subscribe{Request: id, Options: wamp.Dict{"match": match}, Topic: wamp.URI(topic)}
+	answer, err := s.ask(ctx, id, r, msg, nil)
+	if err != nil {
+		return err
+	}
+	_, err = as[*wamp.Subscribed](answer)
+	return err
+}
+
+func as[M wamp.Message](answer wamp.Message) (M, error) {
+	m, ok := answer.(M)
+	if !ok {
+		return m, wire.Errorf(wire.ErrProtocolViolation, "%s answers the wrong request", answer.MessageType())
+	}
+	return m, nil
+}
+
+// String names the session for a log.
+func (s *Session) String() string { return fmt.Sprintf("session %d", s.welcome.ID) }
