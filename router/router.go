@@ -1,0 +1,243 @@
+// Package router is the daemon: nexus's routing engine behind our own
+// listeners, transport and rules, and the host of the capabilities.
+package router
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	nexus "github.com/gammazero/nexus/v3/router"
+	"github.com/gammazero/nexus/v3/router/auth"
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Options configures a Router.
+type Options struct {
+	Capabilities []capabilities.Capability
+	Log          *slog.Logger
+	Transport    transport.Limits
+	Session      SessionLimits
+}
+
+// Router routes calls and events between the sessions of its listeners and
+// the capabilities.
+type Router struct {
+	log       *slog.Logger
+	limits    Options
+	engine    nexus.Router
+	directory *directory
+	host      host
+
+	mu        sync.Mutex
+	closing   bool
+	listeners []net.Listener
+	raw       map[net.Conn]bool        // in the handshake
+	conns     map[*transport.Conn]bool // true once nexus has attached it
+	serving   sync.WaitGroup
+	attaching sync.WaitGroup
+}
+
+// New starts the engine and the capabilities. Close must be called.
+func New(ctx context.Context, opts Options) (*Router, error) {
+	r := &Router{
+		log: opts.Log, limits: opts, directory: newDirectory(opts.Capabilities),
+		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
+	}
+	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
+		URI:                  wire.Realm,
+		AllowDisclose:        true,
+		Authenticators:       []auth.Authenticator{authenticator{wire.AuthPeerCred}},
+		Authorizer:           authorizer{},
+		RequireLocalAuth:     true,
+		RequireLocalAuthz:    true,
+		MetaStrict:           true,
+		PublishFilterFactory: newPatientFilter,
+	}}}, engineLog{opts.Log})
+	if err != nil {
+		return nil, err
+	}
+	r.engine = engine
+	if err := r.startHost(ctx); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Serve accepts connections on ln until Close.
+func (r *Router) Serve(ln net.Listener) error {
+	r.mu.Lock()
+	if r.closing {
+		r.mu.Unlock()
+		return ln.Close()
+	}
+	r.listeners = append(r.listeners, ln)
+	r.mu.Unlock()
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil: // too many open files, or a peer that is gone already
+			r.log.Warn("accept", "error", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		if !r.track(nc) {
+			_ = nc.Close()
+			continue
+		}
+		go func() {
+			defer r.serving.Done()
+			r.serve(nc)
+		}()
+	}
+}
+
+// track counts nc as being served, unless the router is closing.
+func (r *Router) track(nc net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return false
+	}
+	r.serving.Add(1)
+	r.attaching.Add(1)
+	r.raw[nc] = true
+	return true
+}
+
+// serve takes one connection from its first byte to its end.
+func (r *Router) serve(nc net.Conn) {
+	conn, err := r.open(nc)
+	if err != nil {
+		r.log.Debug("no connection", "error", err)
+		return
+	}
+	<-conn.Done()
+	r.mu.Lock()
+	delete(r.conns, conn)
+	r.mu.Unlock()
+	r.log.Debug("connection ended", "reason", conn.Err())
+}
+
+// open identifies the peer, and attaches it to the engine.
+func (r *Router) open(nc net.Conn) (*transport.Conn, error) {
+	defer r.attaching.Done()
+	conn, id, err := r.handshake(nc)
+	r.mu.Lock()
+	delete(r.raw, nc)
+	if err == nil {
+		r.conns[conn] = false
+	}
+	r.mu.Unlock()
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	peer := transport.NewPeer(conn, func(why *wire.Error) {
+		r.log.Warn("session cut off", "peer", id.AuthID, "reason", why.URI, "message", why.Message())
+	})
+	if err := r.engine.AttachClient(peer, id.transportDetails()); err != nil {
+		r.log.Info("no session", "peer", id.AuthID, "error", err)
+	}
+	r.mu.Lock()
+	r.conns[conn] = true
+	r.mu.Unlock()
+	return conn, nil
+}
+
+func (r *Router) handshake(nc net.Conn) (*transport.Conn, Identity, error) {
+	id, denied := identify(nc)
+	if denied != nil && id.AuthID == "" {
+		return nil, id, denied
+	}
+	var guard transport.Guard = newGuard(id, r.limits.Session, r.directory)
+	if denied != nil {
+		guard = doorkeeper{denied}
+	}
+	conn, err := transport.Accept(nc, r.limits.Transport, guard)
+	return conn, id, err
+}
+
+// shutdown is how long Close waits for peers, in all.
+const shutdown = 4 * time.Second
+
+// Close ends every session with a GOODBYE and returns within shutdown,
+// whatever the peers do.
+func (r *Router) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
+	defer cancel()
+	r.mu.Lock()
+	r.closing = true
+	for _, ln := range r.listeners {
+		_ = ln.Close()
+	}
+	for nc := range r.raw {
+		_ = nc.Close()
+	}
+	r.hangUp(func(attached bool) bool { return !attached })
+	r.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.attaching.Wait() // nexus must not be closed while a peer attaches
+		r.host.close(ctx)
+		r.engine.Close()
+		r.serving.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		r.log.Warn("closing takes too long, the rest is cut off")
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.hangUp(func(bool) bool { return true })
+	}
+}
+
+// hangUp cuts the connections that which wants cut. r.mu is held.
+func (r *Router) hangUp(which func(attached bool) bool) {
+	for conn, attached := range r.conns {
+		if which(attached) {
+			conn.Abandon()
+		}
+	}
+}
+
+// engineLog passes nexus's log on as debug messages: they are about its own
+// workings, and some carry arguments.
+type engineLog struct{ log *slog.Logger }
+
+func (l engineLog) Print(v ...any)                 {}
+func (l engineLog) Println(v ...any)               {}
+func (l engineLog) Printf(format string, v ...any) {}
+
+// patience is how long the broker waits for a session's pump to catch up.
+const patience = 250 * time.Millisecond
+
+// patientFilter lets the broker wait, briefly, for room in the channel of a
+// subscriber before it sends an event that would be dropped.
+type patientFilter struct{ inner nexus.PublishFilter }
+
+func newPatientFilter(msg *wamp.Publish) nexus.PublishFilter {
+	return patientFilter{nexus.NewSimplePublishFilter(msg)}
+}
+
+func (f patientFilter) Allowed(s *wamp.Session) bool {
+	if f.inner != nil && !f.inner.Allowed(s) {
+		return false
+	}
+	if p, ok := s.Peer.(*transport.Peer); ok {
+		p.AwaitRoom(patience)
+	}
+	return true
+}

@@ -1,0 +1,121 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/gammazero/nexus/v3/wamp"
+	"golang.org/x/sys/unix"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// ListenUnix listens on the unix socket path, mode 0600, in a directory it
+// makes if need be (0700). A stale socket is replaced; a live one is an error
+// that says who holds it. A lock on the directory keeps two daemons that start
+// at once apart, and leaves no file behind.
+func ListenUnix(path string) (net.Listener, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	old := syscall.Umask(0o177)
+	defer syscall.Umask(old)
+	return net.Listen("unix", path)
+}
+
+// HeldError says that a daemon serves a socket already.
+type HeldError struct {
+	Path string
+	PID  int
+	UID  int
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is served already, by process %d of uid %d", e.Path, e.PID, e.UID)
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	nc, err := net.Dial("unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = nc.Close() }()
+	cred, err := PeerCred(nc)
+	if err != nil {
+		return err
+	}
+	return &HeldError{Path: path, PID: int(cred.Pid), UID: int(cred.Uid)}
+}
+
+// PeerCred is who is at the other end of a unix socket, as the kernel noted at
+// connect(2) or listen(2): SO_PEERCRED, unix(7).
+func PeerCred(nc net.Conn) (*unix.Ucred, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("no peer credentials on a %T", nc)
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = rc.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	return cred, errors.Join(err, credErr)
+}
+
+// identify names the peer of a unix socket. The daemon's own user and root are
+// its owner; anybody else gets an error that may be told to them.
+func identify(nc net.Conn) (Identity, error) {
+	cred, err := PeerCred(nc)
+	if err != nil {
+		return Identity{}, err
+	}
+	id := Identity{AuthID: "uid:" + strconv.Itoa(int(cred.Uid)), Role: roleOwner, Method: wire.AuthPeerCred}
+	if own := os.Geteuid(); int(cred.Uid) != own && cred.Uid != 0 {
+		return id, wire.Errorf(wire.ErrNotAuthorized, "this daemon belongs to uid %d, not to uid %d", own, cred.Uid)
+	}
+	return id, nil
+}
+
+// doorkeeper is the guard of a peer that is refused: it answers the first
+// message with the reason.
+type doorkeeper struct{ reason error }
+
+func (d doorkeeper) Inbound(wamp.Message) (pass, answer wamp.Message, err error) {
+	return nil, nil, d.reason
+}
+func (d doorkeeper) Outbound(msg wamp.Message) wamp.Message { return msg }
+func (d doorkeeper) Closed() []wamp.Message                 { return nil }
