@@ -1,0 +1,96 @@
+// Package client reaches a router and joins it.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/deskconn/dconn/router"
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+)
+
+// SystemSocket is where the system service listens.
+const SystemSocket = "/run/dconn/dconn.sock"
+
+// DefaultSocket is the socket of this user's own daemon, else the system's.
+func DefaultSocket() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "dconn", "dconn.sock")
+	}
+	return SystemSocket
+}
+
+// FindSocket is the socket a client uses: the user's own if there is one, else
+// the system's if there is one.
+func FindSocket() string {
+	own := DefaultSocket()
+	if _, err := os.Stat(own); err != nil {
+		if _, err := os.Stat(SystemSocket); err == nil {
+			return SystemSocket
+		}
+	}
+	return own
+}
+
+// UnreachableError says that nobody answers at a socket.
+type UnreachableError struct {
+	Socket string
+	Cause  error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("unix://%s: no answer: %v", e.Socket, e.Cause)
+}
+
+// ErrForeign marks a socket that this user may not or should not use.
+var ErrForeign = errors.New("not your socket")
+
+// Dial joins the router that listens on the unix socket path. The server must
+// run as this user or as root: anybody could have put a socket there.
+func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("%w: unix://%s: %w", ErrForeign, path, bare(err))
+	case err != nil:
+		return nil, &UnreachableError{Socket: path, Cause: bare(err)}
+	}
+	if err := checkServer(nc, path); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	limits := transport.DefaultLimits()
+	limits.Message = 1<<24 - 1 // a RESULT or EVENT may have grown on its way
+	conn, err := transport.Dial(nc, transport.CBOR, limits)
+	if err != nil {
+		return nil, err
+	}
+	return session.Join(ctx, conn, agent)
+}
+
+func checkServer(nc net.Conn, path string) error {
+	cred, err := router.PeerCred(nc)
+	if err != nil {
+		return err
+	}
+	if own := os.Geteuid(); int(cred.Uid) != own && cred.Uid != 0 {
+		return fmt.Errorf("%w: unix://%s is served by uid %d, expected uid %d or root", ErrForeign, path, cred.Uid, own)
+	}
+	return nil
+}
+
+// bare strips "dial unix PATH: connect:" from an error, which names the path
+// a second time.
+func bare(err error) error {
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		return sys.Err
+	}
+	return err
+}
