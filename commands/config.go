@@ -1,0 +1,97 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// configure gives every flag that the command line does not set its value from
+// the environment (DCONN_<FLAG>), else from the user's config file, else from
+// the system's. This is the only place that knows where settings come from.
+func configure(cmd *cobra.Command) error {
+	settings, err := readSettings(configFiles())
+	if err != nil {
+		return err
+	}
+	if err := checkKeys(settings, cmd.Root()); err != nil {
+		return err
+	}
+	var bad error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed || !configurable(f) || !settings.IsSet(f.Name) || bad != nil {
+			return
+		}
+		value := settings.GetString(f.Name)
+		if err := f.Value.Set(value); err != nil {
+			bad = own("%s = %q: %v", f.Name, value, err).hint("it comes from the environment (%s) or a config file", envName(f.Name))
+		}
+	})
+	return bad
+}
+
+func configurable(f *pflag.Flag) bool {
+	return !slices.Contains([]string{"help", "version", "input", "kwarg"}, f.Name)
+}
+
+func envName(flag string) string {
+	return "DCONN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// configFiles are the files with settings; a later one wins.
+func configFiles() []string {
+	files := []string{"/etc/dconn/config.toml"}
+	if dir, err := os.UserConfigDir(); err == nil {
+		files = append(files, filepath.Join(dir, "dconn", "config.toml"))
+	}
+	return files
+}
+
+func readSettings(files []string) (*viper.Viper, error) {
+	v := viper.New()
+	v.SetEnvPrefix("dconn")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	v.SetConfigType("toml")
+	for _, file := range files {
+		f, err := os.Open(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, own("config: %v", err)
+		}
+		err = v.MergeConfig(f)
+		_ = f.Close()
+		if err != nil {
+			return nil, own("config: %s: %v", file, err)
+		}
+	}
+	return v, nil
+}
+
+// checkKeys refuses a setting that no command has: a typo would be silent.
+func checkKeys(settings *viper.Viper, root *cobra.Command) error {
+	keys := settings.AllKeys()
+	if len(keys) == 0 {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, cmd := range root.Commands() {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = configurable(f) })
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		if !known[key] {
+			return own("config: unknown setting %q", key).hint("settings have the names of flags, without the dashes")
+		}
+	}
+	return nil
+}

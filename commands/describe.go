@@ -1,0 +1,163 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+type describeOptions struct {
+	*streams
+
+	target
+	output
+	uri string
+}
+
+func newDescribe(s *streams) *cobra.Command {
+	o := &describeOptions{streams: s}
+	cmd := &cobra.Command{
+		Use:     "describe [flags] [URI]",
+		Short:   "show what can be called, and how",
+		Example: "  dconn describe\n  dconn describe .brightness.set",
+		Args:    atMost(1),
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
+			if len(words) == 1 {
+				if o.uri, err = uriOf(cmd, words[0]); err != nil {
+					return err
+				}
+			}
+			return runDescribe(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
+	o.output.addFlags(f, "table", "json", "ndjson")
+	return cmd
+}
+
+func runDescribe(ctx context.Context, o *describeOptions) error {
+	ctx, cancel := within(ctx, time.Duration(o.wait))
+	defer cancel()
+	s, err := o.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(s)
+	var args []any
+	if o.uri != "" {
+		args = []any{o.uri}
+	}
+	result, err := s.Call(ctx, wire.Describe, args, nil)
+	if err != nil {
+		return err
+	}
+	var entries []any
+	if len(result.Args) == 1 {
+		entries, _ = result.Args[0].([]any)
+	}
+	if o.uri != "" && len(entries) == 0 {
+		return wire.Errorf(wire.ErrNoSuchProcedure, "nothing here goes by that name")
+	}
+	return o.show(entries)
+}
+
+func (o *describeOptions) show(entries []any) error {
+	switch {
+	case o.format == "json":
+		return o.printJSON(entries)
+	case o.format == "ndjson":
+		for _, e := range entries {
+			if err := o.printJSON(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	case o.uri != "":
+		for _, e := range entries {
+			if err := o.page(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rows := make([]any, 0, len(entries))
+	for _, e := range entries {
+		d, _ := e.(map[string]any)
+		rows = append(rows, map[string]any{"uri": d["uri"], "takes": signature(d), "doc": d["doc"]})
+	}
+	return o.printColumns([]string{"uri", "takes", "doc"}, rows)
+}
+
+// page shows one entry with its parameters.
+func (o *describeOptions) page(entry any) error {
+	d, _ := entry.(map[string]any)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", field(d, "uri"), signature(d))
+	fmt.Fprintf(&b, "  %s: %s\n", field(d, "kind"), field(d, "doc"))
+	for _, p := range params(d) {
+		fmt.Fprintf(&b, "  %-8s %s\n", field(p, "name"), strings.Join(facts(p), ", "))
+	}
+	if r := field(d, "result"); r != "" {
+		fmt.Fprintf(&b, "  result: %s\n", r)
+	}
+	if scope := field(d, "scope"); scope != "" {
+		fmt.Fprintf(&b, "  scope: %s\n", scope)
+	}
+	return o.print([]byte(visible(b.String())))
+}
+
+// field is a text of an entry. What a router of another version sends may lack
+// it.
+func field(d map[string]any, name string) string { s, _ := d[name].(string); return s }
+
+func params(d map[string]any) []map[string]any {
+	list, _ := d["params"].([]any)
+	out := make([]map[string]any, 0, len(list))
+	for _, p := range list {
+		if m, ok := p.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// signature is how the arguments of an entry are written.
+func signature(d map[string]any) string {
+	var words []string
+	for _, p := range params(d) {
+		w := strings.ToUpper(field(p, "name"))
+		switch {
+		case d["kind"] == "topic":
+			w = field(p, "name") + "="
+		case p["named"] == true:
+			w = "-k " + field(p, "name") + "=" + w
+		}
+		if p["optional"] == true {
+			w = "[" + w + "]"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+func facts(p map[string]any) []string {
+	f := []string{field(p, "type")}
+	if p["min"] != nil && p["max"] != nil {
+		f[0] += fmt.Sprintf(" %v to %v", p["min"], p["max"])
+	}
+	for _, more := range []string{"unit", "doc"} {
+		if text := field(p, more); text != "" {
+			f = append(f, text)
+		}
+	}
+	if p["optional"] == true {
+		f = append(f, "optional")
+	}
+	return f
+}

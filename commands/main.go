@@ -1,0 +1,175 @@
+// Package commands is the command line: one file a subcommand, and beside
+// them what all of them share: streams, arguments, output, exit codes.
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// streams are the standard streams. stdout is data, stderr is talk.
+type streams struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	outTTY bool // stdout is a terminal
+}
+
+// say prints one line of talk, harmless on a terminal.
+func (s *streams) say(format string, a ...any) {
+	_, _ = fmt.Fprintf(s.err, "dconn: %s\n", visible(fmt.Sprintf(format, a...)))
+}
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, outTTY: isTerminal(os.Stdout)}
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	catchSignals(stop)
+	err := run(ctx, s, os.Args[1:])
+	if i, ok := errors.AsType[interrupted](err); ok {
+		die(i.signal)
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.Code
+	}
+	return exitOK
+}
+
+// run runs one command line. Its error, already reported, is nil, a *failure
+// or interrupted.
+func run(ctx context.Context, s *streams, args []string) error {
+	root := newRoot(s)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	var cut interrupted
+	switch {
+	case err == nil, errors.Is(err, errReaderGone):
+		return nil
+	case errors.As(err, &cut), errors.As(context.Cause(ctx), &cut):
+		return cut
+	}
+	f := explain(err, cmd.Annotations[subjectKey])
+	s.report(f, wantsJSON(cmd))
+	return f
+}
+
+// subjectKey is the annotation with what a command line is about: its errors
+// name it.
+const subjectKey = "subject"
+
+func about(cmd *cobra.Command, subject string) {
+	cmd.Annotations = map[string]string{subjectKey: subject}
+}
+
+func wantsJSON(cmd *cobra.Command) bool {
+	f := cmd.Flags().Lookup("output")
+	if f == nil {
+		return false
+	}
+	o, ok := f.Value.(*output)
+	return ok && o.machine()
+}
+
+func newRoot(s *streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dconn",
+		Short: "IPC on the local network, from bash",
+		Long: "dconn serve offers what this machine can do; dconn call, publish, subscribe and\n" +
+			"register use it. A URI that starts with a dot is dconn's own: .brightness.set\n" +
+			"is org.deskconn.brightness.set. Exit codes: dconn help exit-codes.",
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              known,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return configure(cmd) },
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v", err).hint("%s --help", cmd.CommandPath())
+	})
+	root.SetHelpCommand(newHelp())
+	root.AddCommand(
+		newServe(s),
+		newCall(s),
+		newPublish(s),
+		newSubscribe(s),
+		newRegister(s),
+		newDescribe(s),
+		newWait(s),
+		newVersion(s),
+		newExitCodes(),
+	)
+	return root
+}
+
+// known refuses a command that does not exist and names the nearest that does.
+func known(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := usage("unknown command %q", args[0]).hint("dconn --help")
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		f = f.hint("did you mean: dconn %s", near[0])
+	}
+	return f
+}
+
+// atLeast and atMost check the number of words; what names them.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usage("%s is missing", what).hint("%s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("unexpected argument %q", args[n]).hint("%s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// catchSignals cancels with the first signal as the cause. SIGPIPE is caught
+// so that a write to a closed pipe returns EPIPE; ignoring it instead would be
+// inherited by the commands that register runs.
+func catchSignals(cancel context.CancelCauseFunc) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
+	go func() { cancel(interrupted{<-caught}) }()
+}
+
+// die ends this process by sig, so that a shell sees what happened: a bash
+// loop stops on ^C only when the command itself died of it.
+func die(sig os.Signal) {
+	signal.Reset(sig)
+	if n, ok := sig.(syscall.Signal); ok {
+		_ = syscall.Kill(os.Getpid(), n)
+		select {} // until it arrives
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// lines joins the lines of a long help text.
+func lines(l ...string) string { return strings.Join(l, "\n") }

@@ -1,0 +1,63 @@
+package runner
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// maxElement is the longest argument execve(2) takes, less its NUL.
+const maxElement = 128<<10 - 1
+
+// placeholder is {0}, {name}, or one of them in a second pair of braces,
+// which stands for itself.
+var placeholder = regexp.MustCompile(`\{\{?(?:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)\}\}?`)
+
+// Fill replaces the placeholders in template by the texts of a call's
+// arguments. A text never becomes more than one element, nor an option: one
+// that would make its element begin with a dash is refused unless allowDash.
+func Fill(template, args []string, kwargs map[string]string, allowDash bool) ([]string, error) {
+	argv := make([]string, len(template))
+	for i, t := range template {
+		filled, err := fill(t, args, kwargs)
+		switch {
+		case err != nil:
+			return nil, err
+		case strings.Contains(filled, "\x00"):
+			return nil, fmt.Errorf("an argument for %s contains a NUL byte", t)
+		case len(filled) > maxElement:
+			return nil, fmt.Errorf("an argument for %s has %d bytes, more than %d", t, len(filled), maxElement)
+		case !allowDash && strings.HasPrefix(filled, "-") && !strings.HasPrefix(t, "-"):
+			return nil, fmt.Errorf("an argument for %s begins with a dash: %.40q", t, filled)
+		}
+		argv[i] = filled
+	}
+	return argv, nil
+}
+
+func fill(template string, args []string, kwargs map[string]string) (string, error) {
+	var missing string
+	filled := placeholder.ReplaceAllStringFunc(template, func(m string) string {
+		name := strings.Trim(m, "{}")
+		switch {
+		case strings.HasPrefix(m, "{{") && strings.HasSuffix(m, "}}"):
+			return "{" + name + "}"
+		case len(m) != len(name)+2: // {{x} and {x}} are no placeholders
+			return m
+		}
+		if n, err := strconv.Atoi(name); err == nil {
+			if n < len(args) {
+				return args[n]
+			}
+		} else if v, ok := kwargs[name]; ok {
+			return v
+		}
+		missing = m
+		return ""
+	})
+	if missing != "" {
+		return "", fmt.Errorf("argument %s is missing", missing)
+	}
+	return filled, nil
+}

@@ -1,0 +1,113 @@
+// Package runner runs a child process for register: argv filled from the
+// call, input on stdin, bounded output, and the whole process group ended
+// when the call ends first.
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Spec is one run of a command.
+type Spec struct {
+	Path      string   // of the executable
+	Argv      []string // Argv[0] is what it is called
+	Env       []string
+	Stdin     []byte
+	MaxOutput int // bytes of stdout
+}
+
+// Outcome is how a command ended that could be started.
+type Outcome struct {
+	Stdout     []byte
+	StderrTail string // its last bytes
+	ExitCode   int    // 128 plus the signal if one ended it
+	Signal     string // "" or the name of that signal
+}
+
+const (
+	// stderrTail is how many bytes of stderr are kept.
+	stderrTail = 4 << 10
+	// grace is how long a process group has between SIGTERM and SIGKILL.
+	grace = 5 * time.Second
+)
+
+// ErrTooMuch says that a command wrote more than MaxOutput and was ended.
+var ErrTooMuch = errors.New("too much output")
+
+// Run runs spec until it ends. When ctx ends first, the process group gets
+// SIGTERM, after grace SIGKILL, and the error is the cause of ctx. A group is
+// also ended when its leader ends and leaves others behind, so that nothing
+// that was started for a call outlives it.
+func Run(ctx context.Context, spec Spec) (*Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stdout := &capped{max: spec.MaxOutput, full: func() { cancel(ErrTooMuch) }}
+	stderr := &tail{}
+	cmd := exec.CommandContext(ctx, spec.Path)
+	cmd.Args = spec.Argv
+	cmd.Env = spec.Env
+	cmd.Stdin = bytes.NewReader(spec.Stdin)
+	cmd.Stdout = stdout
+	cmd.Stderr = stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start: %w", err)
+	}
+	err := cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		return nil, err
+	}
+	return outcome(cmd, stdout.b.Bytes(), stderr.String()), nil
+}
+
+func outcome(cmd *exec.Cmd, stdout []byte, stderr string) *Outcome {
+	o := &Outcome{Stdout: stdout, StderrTail: stderr, ExitCode: cmd.ProcessState.ExitCode()}
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		o.ExitCode = 128 + int(status.Signal())
+		o.Signal = status.Signal().String()
+	}
+	return o
+}
+
+// capped keeps what is written up to max bytes, then calls full once.
+type capped struct {
+	b    bytes.Buffer
+	max  int
+	full func()
+	once sync.Once
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.b.Len()+len(p) > c.max {
+		c.once.Do(c.full)
+		return 0, io.ErrShortWrite
+	}
+	return c.b.Write(p)
+}
+
+// tail keeps the last stderrTail bytes of what is written.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if extra := len(t.b) - stderrTail; extra > 0 {
+		t.b = append(t.b[:0], t.b[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(bytes.ToValidUTF8(t.b, []byte("\uFFFD"))) }

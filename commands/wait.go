@@ -1,0 +1,113 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deskconn/dconn/client"
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+type waitOptions struct {
+	*streams
+
+	target
+	uri string
+}
+
+func newWait(s *streams) *cobra.Command {
+	o := &waitOptions{streams: s}
+	cmd := &cobra.Command{
+		Use:     "wait [flags] [URI]",
+		Short:   "wait until the daemon serves, or a procedure is registered",
+		Example: "  dconn serve & dconn wait && dconn call .system.uptime",
+		Args:    atMost(1),
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
+			if len(words) == 1 {
+				if o.uri, err = uriOf(cmd, words[0]); err != nil {
+					return err
+				}
+			}
+			return runWait(cmd.Context(), o)
+		},
+	}
+	o.target.addFlags(cmd.Flags(), 30*time.Second, "give up after this long; 0 waits for ever")
+	return cmd
+}
+
+func runWait(ctx context.Context, o *waitOptions) error {
+	ctx, cancel := within(ctx, time.Duration(o.wait))
+	defer cancel()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		err := o.try(ctx)
+		if !comesBack(err) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// comesBack reports whether waiting may mend err: no daemon yet, or one that
+// went away.
+func comesBack(err error) bool {
+	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
+		return true
+	}
+	e, ok := errors.AsType[*wire.Error](err)
+	if !ok {
+		return false
+	}
+	code, _ := codeOf(e.URI)
+	return code == exitUnreachable
+}
+
+func (o *waitOptions) try(ctx context.Context) error {
+	s, err := o.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(s)
+	if o.uri == "" {
+		return nil
+	}
+	return awaitProcedure(ctx, s, o.uri)
+}
+
+// awaitProcedure returns once uri is registered. It listens first and looks
+// then, so that no registration falls between.
+func awaitProcedure(ctx context.Context, s *session.Session, uri string) error {
+	created := make(chan struct{}, 1)
+	err := s.Subscribe(ctx, wire.OnRegistration, session.Exact, func(*session.Event) {
+		select {
+		case created <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for {
+		result, err := s.Call(ctx, wire.MatchRegistration, []any{uri}, nil)
+		if err != nil {
+			return err
+		}
+		if len(result.Args) == 1 && result.Args[0] != nil && result.Args[0] != int64(0) {
+			return nil
+		}
+		select {
+		case <-created:
+		case <-s.Done():
+			return s.Err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
