@@ -77,7 +77,7 @@ func (b backlight) lit() bool {
 }
 
 func (b backlight) write(raw int64) error {
-	f, err := os.OpenFile(filepath.Join(b.dir, "brightness"), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(b.dir, "brightness"), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}
