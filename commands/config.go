@@ -17,7 +17,11 @@ import (
 // the environment (DCONN_<FLAG>), else from the user's config file, else from
 // the system's. This is the only place that knows where settings come from.
 func configure(cmd *cobra.Command) error {
-	settings, err := readSettings(configFiles())
+	files := configFiles()
+	if len(files) == 0 && !anyEnv() {
+		return nil // the usual case, and a tenth of a short command's own time
+	}
+	settings, err := readSettings(files)
 	if err != nil {
 		return err
 	}
@@ -45,13 +49,20 @@ func envName(flag string) string {
 	return "DCONN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// configFiles are the files with settings; a later one wins.
+// configFiles are the files with settings that exist; a later one wins.
 func configFiles() []string {
 	files := []string{"/etc/dconn/config.toml"}
 	if dir, err := os.UserConfigDir(); err == nil {
 		files = append(files, filepath.Join(dir, "dconn", "config.toml"))
 	}
-	return files
+	return slices.DeleteFunc(files, func(file string) bool {
+		_, err := os.Stat(file)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+func anyEnv() bool {
+	return slices.ContainsFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "DCONN_") })
 }
 
 func readSettings(files []string) (*viper.Viper, error) {
@@ -62,9 +73,6 @@ func readSettings(files []string) (*viper.Viper, error) {
 	v.SetConfigType("toml")
 	for _, file := range files {
 		f, err := os.Open(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			return nil, own("config: %v", err)
 		}

@@ -22,6 +22,9 @@ type streams struct {
 	out    io.Writer
 	err    io.Writer
 	outTTY bool // stdout is a terminal
+	// armed is closed when signals are caught; nothing may be printed before,
+	// because until then a reader that went away kills this process.
+	armed chan struct{}
 }
 
 // say prints one line of talk, harmless on a terminal.
@@ -31,10 +34,13 @@ func (s *streams) say(format string, a ...any) {
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
-	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, outTTY: isTerminal(os.Stdout)}
+	s := &streams{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, outTTY: isTerminal(os.Stdout),
+		armed: make(chan struct{}),
+	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
-	catchSignals(stop)
+	go catchSignals(stop, s.armed) // beside the start: it takes a thread to be made
 	err := run(ctx, s, os.Args[1:])
 	if i, ok := errors.AsType[interrupted](err); ok {
 		die(i.signal)
@@ -149,11 +155,12 @@ func atMost(n int) cobra.PositionalArgs {
 // catchSignals cancels with the first signal as the cause. SIGPIPE is caught
 // so that a write to a closed pipe returns EPIPE; ignoring it instead would be
 // inherited by the commands that register runs.
-func catchSignals(cancel context.CancelCauseFunc) {
+func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
-	go func() { cancel(interrupted{<-caught}) }()
+	close(armed)
+	cancel(interrupted{<-caught})
 }
 
 // die ends this process by sig, so that a shell sees what happened: a bash

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxElement is the longest argument execve(2) takes, less its NUL.
@@ -12,7 +13,10 @@ const maxElement = 128<<10 - 1
 
 // placeholder is {0}, {name}, or one of them in a second pair of braces,
 // which stands for itself.
-var placeholder = regexp.MustCompile(`\{\{?(?:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)\}\}?`)
+// Compiled at first use: every command would pay for it otherwise.
+var placeholder = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\{\{?(?:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)\}\}?`)
+})
 
 // Fill replaces the placeholders in template by the texts of a call's
 // arguments. A text never becomes more than one element, nor an option: one
@@ -38,7 +42,7 @@ func Fill(template, args []string, kwargs map[string]string, allowDash bool) ([]
 
 func fill(template string, args []string, kwargs map[string]string) (string, error) {
 	var missing string
-	filled := placeholder.ReplaceAllStringFunc(template, func(m string) string {
+	filled := placeholder().ReplaceAllStringFunc(template, func(m string) string {
 		name := strings.Trim(m, "{}")
 		switch {
 		case strings.HasPrefix(m, "{{") && strings.HasSuffix(m, "}}"):
