@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +15,11 @@ import (
 // the environment (DCONN_<FLAG>), else from the user's config file, else from
 // the system's. This is the only place that knows where settings come from.
 func configure(cmd *cobra.Command) error {
+	settable := false
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { settable = settable || configurable(f) })
+	if !settable {
+		return nil // help and version work whatever a config file says
+	}
 	files := configFiles()
 	if len(files) == 0 && !anyEnv() {
 		return nil // the usual case, and a tenth of a short command's own time
@@ -57,7 +60,7 @@ func configFiles() []string {
 	}
 	return slices.DeleteFunc(files, func(file string) bool {
 		_, err := os.Stat(file)
-		return errors.Is(err, fs.ErrNotExist)
+		return err != nil // also in a home that this user may not look into
 	})
 }
 
