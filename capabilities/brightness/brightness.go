@@ -129,16 +129,16 @@ func (b *brightness) set(ctx context.Context, call capabilities.Call) (any, erro
 	if raw < 0 || raw > light.max {
 		return nil, capabilities.Invalid("raw must be a whole number from 0 to %d for %s, got %d", light.max, light.name, raw)
 	}
-	return nil, b.apply(ctx, light, raw)
+	return nil, b.apply(ctx, light, raw, light.write)
 }
 
 // apply writes raw and believes only what the driver then reads back.
-func (b *brightness) apply(ctx context.Context, light backlight, raw int64) error {
+func (b *brightness) apply(ctx context.Context, light backlight, raw int64, write func(int64) error) error {
 	before, err := light.actual()
 	if err != nil {
 		return capabilities.Unavailable("%s cannot be read: %v", light.name, err)
 	}
-	err = light.write(raw)
+	err = write(raw)
 	if errors.Is(err, fs.ErrPermission) && b.asUser != nil {
 		err = b.asUser(ctx, light.name, raw)
 	}
