@@ -1,0 +1,60 @@
+# make build test demo are all a user needs; CI runs test and test-all.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/deskconn/dconn/commands.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
+PREFIX ?= /usr/local
+export GOTOOLCHAIN := local
+
+.PHONY: all build test test-all test-vm race fuzz lint bench-cold demo completions install
+
+all: build
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o dconn ./cmd/dconn
+
+# unit tests and the binary's scripts, with the race detector where there is a
+# C compiler
+test:
+	go vet ./...
+	scripts/test.sh
+
+race:
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+
+# every layer, installing what is missing; a layer that cannot run is a failure
+test-all: export DCONN_TEST_ALL = 1
+test-all: lint test-vm demo-clean
+
+test-vm:
+	scripts/vm/test.sh
+
+# the demo leaves nothing behind
+.PHONY: demo-clean
+demo-clean: build
+	scripts/demo-clean.sh
+
+lint:
+	scripts/lint.sh $(STATICCHECK)
+
+FUZZTIME ?= 60s
+fuzz:
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench-cold:
+	go run ./scripts/bench/cold
+
+demo: build
+	scripts/demo.sh
+
+completions: build
+	./dconn completion bash >completions/dconn.bash
+	./dconn completion zsh >completions/_dconn
+	./dconn completion fish >completions/dconn.fish
+
+install: build
+	install -D -m 755 dconn $(DESTDIR)$(PREFIX)/bin/dconn
+	install -D -m 644 completions/dconn.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dconn
+	install -D -m 644 completions/_dconn $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dconn
+	install -D -m 644 completions/dconn.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dconn.fish
+	install -D -m 644 scripts/systemd/dconn.service $(DESTDIR)$(PREFIX)/lib/systemd/user/dconn.service
+	install -D -m 644 scripts/systemd/dconn.socket $(DESTDIR)$(PREFIX)/lib/systemd/user/dconn.socket
