@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# fuzz.sh TIME: run every fuzz target for TIME (60s).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do
+    sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$file" | while read -r target; do
+        echo "fuzz: $(dirname "$file") $target"
+        go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "$(dirname "$file")" </dev/null
+    done
+done

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# test.sh: the tests that run anywhere with Go, with the race detector where
+# there is a C compiler. With DCONN_TEST_ALL=1 a skipped test is a failure.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+race=()
+if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then
+    race=(-race)
+fi
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+go test "${race[@]}" -v -timeout 10m ./... >"$out" 2>&1
+status=$?
+grep -E '^(ok|FAIL|panic:)' "$out"
+if [ $status != 0 ]; then
+    grep -vE '^ *(=== |--- (PASS|SKIP)|ok |PASS|\?)' "$out" | head -400
+fi
+passed=$(grep -cE '^ *--- PASS' "$out")
+failed=$(grep -cE '^ *--- FAIL' "$out")
+skipped=$(grep -cE '^ *--- SKIP' "$out")
+grep -A3 -E '^ *--- SKIP' "$out"
+if [ "${DCONN_TEST_ALL:-}" = 1 ] && [ "$skipped" != 0 ]; then
+    echo "test: $skipped tests were skipped, and DCONN_TEST_ALL=1 forbids that"
+    status=1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+exit $status
