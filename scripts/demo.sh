@@ -7,6 +7,7 @@ PATH=$PWD:$PATH
 dir=$(mktemp -d)
 export DCONN_SOCKET=$dir/dconn.sock
 pids=()
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
     local pid
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
