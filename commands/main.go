@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -152,7 +153,13 @@ func atMost(n int) cobra.PositionalArgs {
 	}
 }
 
-// catchSignals cancels with the first signal as the cause. SIGPIPE is caught
+// grace is how long a command may take to end after a signal: serve and
+// register stop what they run, within 5 s.
+const grace = 6 * time.Second
+
+// catchSignals cancels with the first signal as the cause, and ends this
+// process by a second one, or when grace is over: a command may hang in a
+// write to a pipe that nobody reads. SIGPIPE is caught
 // so that a write to a closed pipe returns EPIPE; ignoring it instead would be
 // inherited by the commands that register runs.
 func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
@@ -160,7 +167,14 @@ func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
 	close(armed)
-	cancel(interrupted{<-caught})
+	first := <-caught
+	cancel(interrupted{first})
+	select {
+	case second := <-caught:
+		die(second)
+	case <-time.After(grace):
+		die(first)
+	}
 }
 
 // die ends this process by sig, so that a shell sees what happened: a bash

@@ -43,16 +43,19 @@ func (s *Session) Register(ctx context.Context, procedure string, handle Handler
 
 // invoke starts the handler of an invocation.
 func (s *Session) invoke(m *wamp.Invocation) {
-	ctx, cancel := context.WithCancelCause(s.end)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left {
+		return
+	}
+	ctx, cancel := context.WithCancelCause(s.end)
 	handle := s.registrations[m.Registration]
 	s.invocations[m.Request] = cancel
-	s.mu.Unlock()
 	call := &Invocation{Args: m.Arguments, Kwargs: m.ArgumentsKw}
 	call.Procedure, _ = wamp.AsString(m.Details["procedure"])
 	call.Caller, _ = wamp.AsID(m.Details["caller"])
 	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
-	s.running.Go(func() {
+	s.handlers.Go(func() {
 		defer func() {
 			s.mu.Lock()
 			delete(s.invocations, m.Request)

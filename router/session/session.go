@@ -39,7 +39,8 @@ type Session struct {
 	subscriptions map[wamp.ID]func(*Event)
 	registrations map[wamp.ID]Handler
 	invocations   map[wamp.ID]context.CancelCauseFunc
-	running       sync.WaitGroup // receive, and the handlers it starts
+	left          bool           // no handler starts any more
+	handlers      sync.WaitGroup // of invocations
 }
 
 // request waits for the router's answer. accept runs on the receiving
@@ -82,7 +83,7 @@ func Join(ctx context.Context, link Link, agent string) (*Session, error) {
 		invocations:   map[wamp.ID]context.CancelCauseFunc{},
 	}
 	s.end, s.fail = context.WithCancelCause(context.Background())
-	s.running.Go(s.receive)
+	go s.receive()
 	return s, nil
 }
 
@@ -159,12 +160,16 @@ func (s *Session) Err() error { return context.Cause(s.end) }
 var ErrLeft = errors.New("session left")
 
 // Leave says GOODBYE and ends the session without waiting for an answer: what
-// was sent before still arrives. Handlers that run are canceled and awaited.
+// was sent before still arrives. Handlers of invocations are canceled and
+// awaited; one of events may hang in its output and is not.
 func (s *Session) Leave(ctx context.Context) {
 	_ = s.link.Send(ctx, &wamp.Goodbye{Reason: wamp.CloseNormal, Details: wamp.Dict{}})
+	s.mu.Lock()
+	s.left = true
+	s.mu.Unlock()
 	s.fail(ErrLeft)
 	s.link.Close()
-	s.running.Wait()
+	s.handlers.Wait()
 	select {
 	case <-s.link.Done():
 	case <-ctx.Done():
