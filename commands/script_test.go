@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return buildFakeRoot(filepath.Join(e.WorkDir, "root"))
 		},
 		Condition: func(cond string) (bool, error) {

@@ -211,18 +211,19 @@ func (c *Conn) write() {
 			c.queue = spare[:0]
 			c.mu.Unlock()
 			signal(c.room)
-			if len(out) == 0 || (over && closing.IsZero()) {
-				if over {
-					_ = c.nc.Close()
-					return
-				}
+			spare = nil // the queue has it now
+			if over && (len(out) == 0 || closing.IsZero()) {
+				_ = c.nc.Close()
+				return
+			}
+			if len(out) == 0 {
+				spare = out
 				break
 			}
 			if err := c.writeAll(out, closing); err != nil {
 				c.fail(fmt.Errorf("write: %w", err))
 				return
 			}
-			spare = nil
 			if cap(out) <= spareBytes {
 				spare = out
 			}
