@@ -157,10 +157,12 @@ func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
 }
 
-// appendJSONFloat keeps a float a float: 80.0 is not sent as 80.
+// appendJSONFloat keeps a float a float: 80.0 is not sent as 80. JSON has no
+// NaN and no infinity; they become null, as in JavaScript, because an error
+// would let one publisher cut off every subscriber that speaks JSON.
 func appendJSONFloat(b []byte, v float64) ([]byte, error) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil, fmt.Errorf("JSON has no %v", v)
+		return append(b, "null"...), nil
 	}
 	b, err := appendJSON(b, v)
 	if err == nil && v == math.Trunc(v) && math.Abs(v) < 1e21 {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -87,20 +86,38 @@ func (p *Peer) deliver(msg wamp.Message) {
 	if p.guard != nil {
 		msg = p.guard.Outbound(msg)
 	}
-	ok, err := p.offer(msg)
-	tooLong, long := errors.AsType[*TooLongError](err)
-	result, isResult := msg.(*wamp.Result)
-	switch {
-	case long && isResult:
-		p.deliver(&wamp.Error{
-			Type: wamp.CALL, Request: result.Request, Details: wamp.Dict{},
-			Error: wire.ErrLimit, Arguments: wamp.List{"the result is too long: " + err.Error()},
-		})
-	case long:
-		p.cut(wire.Errorf(wire.ErrLimit, "%v, which this peer announced", tooLong))
-	case err == nil && !ok:
+	switch ok, err := p.offer(msg); {
+	case !ok && err == nil:
 		p.cut(errSlow)
+	case !ok: // the connection has ended
+	case err != nil:
+		p.undeliverable(msg, err)
 	}
+}
+
+// undeliverable answers for a message that its receiver cannot take: too long
+// for what it announced, or not to be said in its serializer (NaN in JSON). A
+// call gets an error instead; anything else lost ends the session.
+func (p *Peer) undeliverable(msg wamp.Message, why error) {
+	var call wamp.ID
+	switch m := msg.(type) {
+	case *wamp.Result:
+		call = m.Request
+	case *wamp.Error:
+		if m.Type == wamp.CALL {
+			call = m.Request
+		}
+	}
+	instead := &wamp.Error{
+		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
+		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
+	}
+	if call != 0 {
+		if _, err := p.offer(instead); err == nil {
+			return
+		}
+	}
+	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
 }
 
 var errSlow = wire.Errorf(wire.ErrSlowConsumer, "cut off: the queue of this session is full, because it reads too slowly")

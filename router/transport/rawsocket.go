@@ -44,12 +44,14 @@ var refusals = [...]string{
 // does not exceed limit bytes.
 func lengthCode(limit int) byte {
 	code := byte(0)
-	for code < 15 && 1<<(10+int(code)) <= limit+1 { // 15 means 2^24, of which a frame has 2^24-1
+	for code < 15 && codeLength(code+1) <= limit {
 		code++
 	}
 	return code
 }
 
+// codeLength is what a length code stands for; a frame has one byte less than
+// the largest.
 func codeLength(code byte) int { return min(1<<(9+int(code)), maxFrame) }
 
 // Dial performs the client's half of the handshake on nc and starts the
