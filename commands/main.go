@@ -23,9 +23,18 @@ type streams struct {
 	out    io.Writer
 	err    io.Writer
 	outTTY bool // stdout is a terminal
-	// armed is closed when signals are caught; nothing may be printed before,
-	// because until then a reader that went away kills this process.
-	armed chan struct{}
+}
+
+// armedWriter writes once signals are caught: until then a reader that went
+// away would kill this process.
+type armedWriter struct {
+	io.Writer
+	armed <-chan struct{}
+}
+
+func (w armedWriter) Write(b []byte) (int, error) {
+	<-w.armed
+	return w.Writer.Write(b)
 }
 
 // say prints one line of talk, harmless on a terminal.
@@ -35,13 +44,14 @@ func (s *streams) say(format string, a ...any) {
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
+	armed := make(chan struct{})
 	s := &streams{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, outTTY: isTerminal(os.Stdout),
-		armed: make(chan struct{}),
+		in: os.Stdin, out: armedWriter{os.Stdout, armed}, err: armedWriter{os.Stderr, armed},
+		outTTY: isTerminal(os.Stdout),
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
-	go catchSignals(stop, s.armed) // beside the start: it takes a thread to be made
+	go catchSignals(stop, armed) // beside the start: it takes a thread to be made
 	err := run(ctx, s, os.Args[1:])
 	if i, ok := errors.AsType[interrupted](err); ok {
 		die(i.signal)

@@ -122,7 +122,6 @@ func (s *streams) printJSON(v any) error {
 
 // print writes one record. A reader that has gone ends the command quietly.
 func (s *streams) print(b []byte) error {
-	<-s.armed
 	_, err := s.out.Write(b)
 	switch {
 	case err == nil:

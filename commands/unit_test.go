@@ -16,9 +16,7 @@ import (
 
 func testStreams() (*streams, *bytes.Buffer) {
 	var out bytes.Buffer
-	armed := make(chan struct{})
-	close(armed)
-	return &streams{in: strings.NewReader(""), out: &out, err: &out, armed: armed}, &out
+	return &streams{in: strings.NewReader(""), out: &out, err: &out}, &out
 }
 
 // Every URI of the table ends in its row, and every code has one row.
