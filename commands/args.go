@@ -10,42 +10,56 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/deskconn/dconn/router/transport"
 )
 
-// arguments are the values a call or an event carries, as given on the command
-// line or by --input.
-type arguments struct {
+// message is what a call or an event carries: the URI, and the values given on
+// the command line or by --input.
+type message struct {
 	strings bool     // -s
 	named   []string // -k name=value
 	input   string   // --input
+
+	uri    string
+	args   []any
+	kwargs map[string]any
 }
 
-func (a *arguments) addFlags(f *pflag.FlagSet) {
-	f.BoolVarP(&a.strings, "strings", "s", false, "take every word as text, for data from elsewhere")
-	f.StringArrayVarP(&a.named, "kwarg", "k", nil, "a keyword argument, `NAME=VALUE` (repeatable)")
-	f.StringVar(&a.input, "input", "", "read {\"args\":[],\"kwargs\":{}} from `FILE`, - for stdin")
+func (m *message) addFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&m.strings, "strings", "s", false, "take every word as text, for data from elsewhere")
+	f.StringArrayVarP(&m.named, "kwarg", "k", nil, "a keyword argument, `NAME=VALUE` (repeatable)")
+	f.StringVar(&m.input, "input", "", "read {\"args\":[],\"kwargs\":{}} from `FILE`, - for stdin")
 }
 
-// parse gives words and -k their types, or reads --input instead.
-func (a *arguments) parse(s *streams, words []string) (args []any, kwargs map[string]any, err error) {
-	if a.input != "" {
-		if len(words) > 0 || len(a.named) > 0 {
-			return nil, nil, usage("--input takes the place of arguments: %d words and %d -k are given too", len(words), len(a.named))
+// parse reads URI [ARG...].
+func (m *message) parse(cmd *cobra.Command, s *streams, words []string) (err error) {
+	if m.uri, err = uriOf(cmd, words[0]); err != nil {
+		return err
+	}
+	m.args, m.kwargs, err = m.values(s, words[1:])
+	return err
+}
+
+// values gives words and -k their types, or reads --input instead.
+func (m *message) values(s *streams, words []string) (args []any, kwargs map[string]any, err error) {
+	if m.input != "" {
+		if len(words) > 0 || len(m.named) > 0 {
+			return nil, nil, usage("--input takes the place of arguments: %d words and %d -k are given too", len(words), len(m.named))
 		}
-		return a.read(s)
+		return m.read(s)
 	}
 	for _, w := range words {
-		v, err := a.word(w)
+		v, err := m.word(w)
 		if err != nil {
 			return nil, nil, err
 		}
 		args = append(args, v)
 	}
 	kwargs = map[string]any{}
-	for _, pair := range a.named {
+	for _, pair := range m.named {
 		name, text, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
 			return nil, nil, usage("-k takes NAME=VALUE, got %q", pair)
@@ -53,18 +67,18 @@ func (a *arguments) parse(s *streams, words []string) (args []any, kwargs map[st
 		if _, twice := kwargs[name]; twice {
 			return nil, nil, usage("-k %s is given twice", name)
 		}
-		if kwargs[name], err = a.word(text); err != nil {
+		if kwargs[name], err = m.word(text); err != nil {
 			return nil, nil, err
 		}
 	}
 	return args, kwargs, nil
 }
 
-func (a *arguments) word(w string) (any, error) {
+func (m *message) word(w string) (any, error) {
 	if !utf8.ValidString(w) {
 		return nil, usage("%q is not UTF-8", w).hint(`bytes go by --input as {"args":[{"$bytes":"BASE64"}]}`)
 	}
-	if a.strings {
+	if m.strings {
 		return w, nil
 	}
 	return typed(w)
@@ -133,10 +147,10 @@ func exact(v any, bytesAllowed bool) (any, error) {
 // router with larger limits than ours could take.
 const maxInput = 16 << 20
 
-func (a *arguments) read(s *streams) ([]any, map[string]any, error) {
+func (m *message) read(s *streams) ([]any, map[string]any, error) {
 	from := s.in
-	if a.input != "-" {
-		f, err := os.Open(a.input)
+	if m.input != "-" {
+		f, err := os.Open(m.input)
 		if err != nil {
 			return nil, nil, own("%v", err)
 		}

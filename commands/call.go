@@ -5,17 +5,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deskconn/dconn/router/session"
 )
 
 type callOptions struct {
 	*streams
 
 	target
-	arguments
+	message
 	output
-	uri    string
-	args   []any
-	kwargs map[string]any
 }
 
 func newCall(s *streams) *cobra.Command {
@@ -30,11 +29,8 @@ func newCall(s *streams) *cobra.Command {
 			"an argument, -1 and --x too."),
 		Example: "  dconn call .brightness.set 80\n  dconn call -k device=acpi_video0 .brightness.get",
 		Args:    atLeast(1, "a URI"),
-		RunE: func(cmd *cobra.Command, words []string) (err error) {
-			if o.uri, err = uriOf(cmd, words[0]); err != nil {
-				return err
-			}
-			if o.args, o.kwargs, err = o.arguments.parse(s, words[1:]); err != nil {
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if err := o.parse(cmd, s, words); err != nil {
 				return err
 			}
 			return runCall(cmd.Context(), o)
@@ -43,22 +39,17 @@ func newCall(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
-	o.arguments.addFlags(f)
+	o.message.addFlags(f)
 	o.output.addFlags(f, "raw", "json", "ndjson", "table")
 	return cmd
 }
 
 func runCall(ctx context.Context, o *callOptions) error {
-	ctx, cancel := within(ctx, time.Duration(o.wait))
-	defer cancel()
-	s, err := o.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave(s)
-	result, err := s.Call(ctx, o.uri, o.args, o.kwargs)
-	if err != nil {
-		return err
-	}
-	return o.printResult(o.format, result.Args, result.Kwargs)
+	return o.join(ctx, func(ctx context.Context, s *session.Session) error {
+		result, err := s.Call(ctx, o.uri, o.args, o.kwargs)
+		if err != nil {
+			return err
+		}
+		return o.printResult(o.format, result.Args, result.Kwargs)
+	})
 }

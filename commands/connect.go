@@ -35,6 +35,18 @@ func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	return client.Dial(ctx, path, "dconn/"+version)
 }
 
+// join joins the router for as long as use runs, within -W.
+func (t *target) join(ctx context.Context, use func(context.Context, *session.Session) error) error {
+	ctx, cancel := within(ctx, time.Duration(t.wait))
+	defer cancel()
+	s, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(s)
+	return use(ctx, s)
+}
+
 // leave ends s; what it sent before still arrives.
 func leave(s *session.Session) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -42,29 +43,24 @@ func newDescribe(s *streams) *cobra.Command {
 }
 
 func runDescribe(ctx context.Context, o *describeOptions) error {
-	ctx, cancel := within(ctx, time.Duration(o.wait))
-	defer cancel()
-	s, err := o.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave(s)
 	var args []any
 	if o.uri != "" {
 		args = []any{o.uri}
 	}
-	result, err := s.Call(ctx, wire.Describe, args, nil)
-	if err != nil {
-		return err
-	}
-	var entries []any
-	if len(result.Args) == 1 {
-		entries, _ = result.Args[0].([]any)
-	}
-	if o.uri != "" && len(entries) == 0 {
-		return wire.Errorf(wire.ErrNoSuchProcedure, "nothing here goes by that name")
-	}
-	return o.show(entries)
+	return o.join(ctx, func(ctx context.Context, s *session.Session) error {
+		result, err := s.Call(ctx, wire.Describe, args, nil)
+		if err != nil {
+			return err
+		}
+		var entries []any
+		if len(result.Args) == 1 {
+			entries, _ = result.Args[0].([]any)
+		}
+		if o.uri != "" && len(entries) == 0 {
+			return wire.Errorf(wire.ErrNoSuchProcedure, "nothing here goes by that name")
+		}
+		return o.show(entries)
+	})
 }
 
 func (o *describeOptions) show(entries []any) error {
