@@ -48,7 +48,7 @@ func (b *brightness) watch(ctx context.Context, publish capabilities.Publish) {
 // Watching twice is harmless.
 func (b *brightness) compare(files *fsnotify.Watcher, shown map[string]int64, publish capabilities.Publish) {
 	for _, light := range find(b.class) {
-		for _, name := range []string{"actual_brightness", "brightness"} {
+		for _, name := range []string{"actual_brightness", "brightness", "bl_power"} {
 			if err := files.Add(filepath.Join(light.dir, name)); err != nil {
 				b.env.Log.Debug("not watched", "device", light.name, "error", err)
 			}

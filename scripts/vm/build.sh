@@ -10,6 +10,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kernel=$1 dir=$2 debs=$3
+PATH=$PATH:/usr/sbin:/sbin # depmod and modprobe, for who is not root
 say() { echo "test-vm: $*" >&2; }
 
 mkdir -p "$dir" "$debs"

@@ -27,6 +27,9 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *rounds)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // rather than what it broke
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-cold:", err)

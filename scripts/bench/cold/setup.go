@@ -82,7 +82,7 @@ func (b *bench) prepare(ctx context.Context) error {
 }
 
 func (b *bench) build(ctx context.Context, pkg string) error {
-	return runGently(ctx, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags", "-s -w",
+	return runGently(ctx, []string{"CGO_ENABLED=0", "GOTMPDIR=" + b.dir}, "go", "build", "-trimpath", "-ldflags", "-s -w",
 		"-o", b.binary(filepath.Base(pkg)), module+"/"+pkg)
 }
 
