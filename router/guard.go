@@ -165,7 +165,10 @@ func passthru(options wamp.Dict) bool {
 	return false
 }
 
-const noPassthru = "payload passthru mode is not supported"
+const (
+	noPassthru = "payload passthru mode is not supported"
+	idInFlight = "this request id is in flight already"
+)
 
 func (g *guard) publish(m *wamp.Publish) (pass, answer wamp.Message) {
 	options := m.Options
@@ -196,7 +199,7 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 		// A testament is published by nexus itself, past every rule.
 		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
 	case g.calls[m.Request]:
-		return refuse(m, m.Request, wire.ErrInvalidArgument, "this request id is in flight already")
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.calls) >= g.limits.Calls:
 		return refuse(m, m.Request, wire.ErrLimit, "too many calls in flight in this session")
 	}
@@ -209,6 +212,8 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	switch {
 	case !ok:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
+	case g.asked[m.Request] != "":
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.subscriptions)+len(g.asked) >= g.limits.Subscriptions:
 		return refuse(m, m.Request, wire.ErrLimit, "too many subscriptions in this session")
 	}
@@ -235,6 +240,8 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "invoke is single, roundrobin, random, first or last")
 	case match != "exact":
 		return refuse(m, m.Request, wire.ErrNotSupported, "procedures are registered by their exact URI")
+	case g.asked[m.Request] != "":
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case slices.Contains(slices.Collect(maps.Values(g.registrations)), m.Procedure),
 		slices.Contains(slices.Collect(maps.Values(g.asked)), m.Procedure):
 		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
