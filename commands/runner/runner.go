@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spec is one run of a command.
@@ -43,9 +45,9 @@ const (
 var ErrTooMuch = errors.New("too much output")
 
 // Run runs spec until it ends. When ctx ends first, the process group gets
-// SIGTERM, after grace SIGKILL, and the error is the cause of ctx. A group is
-// also ended when its leader ends and leaves others behind, so that nothing
-// that was started for a call outlives it.
+// SIGTERM, after grace SIGKILL, and the error is the cause of ctx. What a
+// command leaves behind when it ends by itself is killed at once, so that
+// nothing that was started for a call outlives it.
 func Run(ctx context.Context, spec Spec) (*Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -58,20 +60,50 @@ func Run(ctx context.Context, spec Spec) (*Outcome, error) {
 	cmd.Stdout = stdout
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	var deadline time.Time
+	cmd.Cancel = func() error {
+		deadline = time.Now().Add(grace)
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+	}
 	cmd.WaitDelay = grace
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start: %w", err)
 	}
+	awaitExit(cmd.Process.Pid)
+	if ctx.Err() == nil {
+		// The leader is not reaped yet, so the group is still ours.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
 	err := cmd.Wait()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	if ctx.Err() != nil {
+		endGroup(cmd.Process.Pid, deadline)
 		return nil, context.Cause(ctx)
 	}
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 		return nil, err
 	}
 	return outcome(cmd, stdout.b.Bytes(), stderr.String()), nil
+}
+
+// awaitExit waits until pid has ended, and leaves it to be reaped.
+func awaitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// endGroup gives the rest of a group until deadline to follow its SIGTERM.
+func endGroup(group int, deadline time.Time) {
+	for syscall.Kill(-group, 0) == nil {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func outcome(cmd *exec.Cmd, stdout []byte, stderr string) *Outcome {

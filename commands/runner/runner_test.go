@@ -153,13 +153,33 @@ func TestGroupEnds(t *testing.T) {
 	}
 	t.Run("left behind", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "pid")
-		spec := sh(t, `sleep 600 >/dev/null 2>&1 & echo $! >"$PIDFILE"`)
+		spec := sh(t, `sleep 600 & echo $! >"$PIDFILE"; echo done`) // it holds stdout open
 		spec.Env = append(spec.Env, "PIDFILE="+file)
-		if _, err := Run(context.Background(), spec); err != nil {
-			t.Error(err)
+		out, err := Run(context.Background(), spec)
+		if err != nil || string(out.Stdout) != "done\n" {
+			t.Errorf("got %+v, %v", out, err)
 		}
 		expectGone(t, awaitPid(t, file))
 	})
+}
+
+// The rest of a group may clean up after its leader has gone.
+func TestGraceIsForTheWholeGroup(t *testing.T) {
+	dir := t.TempDir()
+	spec := sh(t, `(trap "sleep 0.3; touch $DIR/cleaned; exit" TERM; echo $$ >"$DIR/pid"; while :; do sleep 0.05; done) & wait`)
+	spec.Env = append(spec.Env, "DIR="+dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		awaitPid(t, filepath.Join(dir, "pid"))
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+	}()
+	if _, err := Run(ctx, spec); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cleaned")); err != nil {
+		t.Error("a process of the group was killed before it had cleaned up")
+	}
 }
 
 func expectGone(t *testing.T, pid int) {
