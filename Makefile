@@ -56,5 +56,6 @@ install: build
 	install -D -m 644 completions/dconn.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dconn
 	install -D -m 644 completions/_dconn $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dconn
 	install -D -m 644 completions/dconn.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dconn.fish
-	install -D -m 644 scripts/systemd/dconn.service $(DESTDIR)$(PREFIX)/lib/systemd/user/dconn.service
-	install -D -m 644 scripts/systemd/dconn.socket $(DESTDIR)$(PREFIX)/lib/systemd/user/dconn.socket
+	install -D -m 644 scripts/systemd/dconn.socket $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.socket
+	install -D -m 644 scripts/systemd/dconn.service $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service
+	sed -i 's|^ExecStart=dconn|ExecStart=$(PREFIX)/bin/dconn|' $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service
