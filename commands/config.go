@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,12 +37,25 @@ func configure(cmd *cobra.Command) error {
 		if f.Changed || !configurable(f) || !settings.IsSet(f.Name) || bad != nil {
 			return
 		}
-		value := settings.GetString(f.Name)
+		value := asFlag(settings.Get(f.Name))
 		if err := f.Value.Set(value); err != nil {
 			bad = own("%s = %q: %v", f.Name, value, err).hint("it comes from the environment (%s) or a config file", envName(f.Name))
 		}
 	})
 	return bad
+}
+
+// asFlag writes a setting as it would stand on the command line.
+func asFlag(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	words := make([]string, len(list))
+	for i, e := range list {
+		words[i] = fmt.Sprint(e)
+	}
+	return strings.Join(words, ",")
 }
 
 func configurable(f *pflag.Flag) bool {

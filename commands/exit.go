@@ -120,6 +120,9 @@ func explain(err error, subject string) *failure {
 	if e, ok := errors.AsType[*transport.TooLongError](err); ok {
 		return usage("%s", prefix(subject, e.Error()))
 	}
+	if e, ok := errors.AsType[*transport.ComplexError](err); ok {
+		return usage("%s", prefix(subject, e.Error()))
+	}
 	if e, ok := errors.AsType[*router.HeldError](err); ok {
 		return own("%s", e).hint("stop it with: kill %d, or serve elsewhere with: dconn serve --socket PATH", e.PID)
 	}

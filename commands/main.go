@@ -29,12 +29,14 @@ type streams struct {
 // away would kill this process.
 type armedWriter struct {
 	io.Writer
-	armed <-chan struct{}
+	armed  <-chan struct{}
+	failed error // of the last write
 }
 
-func (w armedWriter) Write(b []byte) (int, error) {
+func (w *armedWriter) Write(b []byte) (n int, err error) {
 	<-w.armed
-	return w.Writer.Write(b)
+	n, w.failed = w.Writer.Write(b)
+	return n, w.failed
 }
 
 // say prints one line of talk, harmless on a terminal.
@@ -46,7 +48,7 @@ func (s *streams) say(format string, a ...any) {
 func Main() int {
 	armed := make(chan struct{})
 	s := &streams{
-		in: os.Stdin, out: armedWriter{os.Stdout, armed}, err: armedWriter{os.Stderr, armed},
+		in: os.Stdin, out: &armedWriter{os.Stdout, armed, nil}, err: &armedWriter{os.Stderr, armed, nil},
 		outTTY: isTerminal(os.Stdout),
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
@@ -68,6 +70,9 @@ func run(ctx context.Context, s *streams, args []string) error {
 	root := newRoot(s)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if w, ok := s.out.(*armedWriter); ok && err == nil && w.failed != nil {
+		err = outputError(w.failed) // help texts are printed without a look at it
+	}
 	var cut interrupted
 	switch {
 	case err == nil, errors.Is(err, errReaderGone):
@@ -175,7 +180,11 @@ const grace = 6 * time.Second
 func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup, trap '' INT, or & in a script
+			signal.Notify(caught, sig)
+		}
+	}
 	close(armed)
 	first := <-caught
 	cancel(interrupted{first})
@@ -193,7 +202,8 @@ func die(sig os.Signal) {
 	signal.Reset(sig)
 	if n, ok := sig.(syscall.Signal); ok {
 		_ = syscall.Kill(os.Getpid(), n)
-		select {} // until it arrives
+		time.Sleep(time.Second) // until it arrives
+		os.Exit(128 + int(n))
 	}
 }
 

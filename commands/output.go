@@ -122,11 +122,14 @@ func (s *streams) printJSON(v any) error {
 
 // print writes one record. A reader that has gone ends the command quietly.
 func (s *streams) print(b []byte) error {
-	_, err := s.out.Write(b)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EPIPE):
+	if _, err := s.out.Write(b); err != nil {
+		return outputError(err)
+	}
+	return nil
+}
+
+func outputError(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
 		return errReaderGone
 	}
 	return own("stdout: %v", err)

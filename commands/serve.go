@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/capabilities/all"
@@ -187,15 +188,15 @@ func ready(fd int) error {
 	if fd < 0 {
 		return nil
 	}
-	f := os.NewFile(uintptr(fd), "ready-fd")
-	if f == nil {
-		return own("--ready-fd %d: not a file descriptor", fd)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC != 0 { // closed, or one of the runtime's own
+		return own("--ready-fd %d: not a file descriptor that this process was given", fd)
 	}
-	if _, err := f.WriteString("\n"); err != nil {
+	if _, err := unix.Write(fd, []byte("\n")); err != nil {
 		return own("--ready-fd %d: %v", fd, err)
 	}
 	if fd > 2 {
-		_ = f.Close()
+		_ = unix.Close(fd)
 	}
 	return nil
 }

@@ -91,7 +91,9 @@ func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 	select {
 	case <-ctx.Done():
 	case <-s.Done():
-		return s.Err()
+		if ctx.Err() == nil {
+			return s.Err()
+		}
 	}
 	return o.ended(context.Cause(ctx))
 }

@@ -53,20 +53,22 @@ func newGuard(id Identity, limits SessionLimits, d *directory) *guard {
 }
 
 // Inbound implements transport.Guard.
-func (g *guard) Inbound(msg wamp.Message) (pass, answer wamp.Message, err error) {
+func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if hello, ok := msg.(*wamp.Hello); ok != !g.greeted {
 		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s at this point of a session", msg.MessageType())
 	} else if ok {
 		g.greeted = true
-		pass, err = g.hello(hello)
-		return pass, nil, err
+		own, err := g.hello(hello)
+		return []wamp.Message{own}, nil, err
 	}
 	switch m := msg.(type) {
 	case *wamp.Publish:
-		pass, answer = g.publish(m)
-		return pass, answer, nil
+		var drop bool
+		if drop, answer = g.publish(m); drop {
+			return nil, answer, nil
+		}
 	case *wamp.Call:
 		answer = g.call(m)
 	case *wamp.Cancel:
@@ -81,17 +83,18 @@ func (g *guard) Inbound(msg wamp.Message) (pass, answer wamp.Message, err error)
 	case *wamp.Unregister:
 		answer = g.unregister(m)
 	case *wamp.Yield:
-		return g.yield(m), nil, nil
+		msg = g.yield(m)
 	case *wamp.Error:
 		g.calleeError(m)
 	case *wamp.Goodbye:
+		return append(g.cancelCalls(), m), nil, nil
 	default:
 		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s is not for a router", msg.MessageType())
 	}
 	if answer != nil {
 		return nil, answer, nil
 	}
-	return msg, nil, nil
+	return []wamp.Message{msg}, nil, nil
 }
 
 // refuse answers a request with an error.
@@ -170,18 +173,18 @@ const (
 	idInFlight = "this request id is in flight already"
 )
 
-func (g *guard) publish(m *wamp.Publish) (pass, answer wamp.Message) {
+func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
 	m.Options["disclose_me"] = true // who published comes from the session, always
 	switch {
 	case !passthru(options):
-		return m, nil
+		return false, nil
 	case options["acknowledge"] == true:
-		return nil, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
+		return true, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
 	}
-	return nil, nil // WAMP gives an unacknowledged PUBLISH no answer
+	return true, nil // WAMP gives an unacknowledged PUBLISH no answer
 }
 
 func (g *guard) call(m *wamp.Call) wamp.Message {
@@ -208,11 +211,12 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 }
 
 func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
+	_, inFlight := g.asked[m.Request]
 	match, ok := option(m.Options, "match", "exact", "prefix", "wildcard")
 	switch {
 	case !ok:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
-	case g.asked[m.Request] != "":
+	case inFlight:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.subscriptions)+len(g.asked) >= g.limits.Subscriptions:
 		return refuse(m, m.Request, wire.ErrLimit, "too many subscriptions in this session")
@@ -233,6 +237,7 @@ func option(options wamp.Dict, name string, choices ...string) (string, bool) {
 }
 
 func (g *guard) register(m *wamp.Register) wamp.Message {
+	_, inFlight := g.asked[m.Request]
 	invoke, ok := option(m.Options, "invoke", "single", "roundrobin", "random", "first", "last")
 	match, _ := option(m.Options, "match", "exact")
 	switch {
@@ -240,7 +245,7 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "invoke is single, roundrobin, random, first or last")
 	case match != "exact":
 		return refuse(m, m.Request, wire.ErrNotSupported, "procedures are registered by their exact URI")
-	case g.asked[m.Request] != "":
+	case inFlight:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case slices.Contains(slices.Collect(maps.Values(g.registrations)), m.Procedure),
 		slices.Contains(slices.Collect(maps.Values(g.asked)), m.Procedure):
@@ -352,18 +357,24 @@ func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 	return m
 }
 
-// Closed implements transport.Guard: nexus tells callees nothing when a caller
-// vanishes, so the calls in flight are canceled here.
+// cancelCalls ends the calls in flight: nexus tells callees nothing when their
+// caller leaves.
+func (g *guard) cancelCalls() []wamp.Message {
+	var cancels []wamp.Message
+	for id := range g.calls {
+		cancels = append(cancels, &wamp.Cancel{Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
+	}
+	clear(g.calls)
+	return cancels
+}
+
+// Closed implements transport.Guard.
 func (g *guard) Closed() []wamp.Message {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
-	var last []wamp.Message
-	for id := range g.calls {
-		last = append(last, &wamp.Cancel{Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
-	}
 	for _, uri := range g.registrations {
 		g.directory.remove(string(uri))
 	}
-	return last
+	return g.cancelCalls()
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,8 +374,8 @@ func TestNexusCrashes(t *testing.T) {
 // gone waits until a procedure is not registered any more.
 func (b *bench) gone(uri string) {
 	b.t.Helper()
-	s := b.join(transport.CBOR)
-	for b.ctx().Err() == nil {
+	s, ctx := b.join(transport.CBOR), b.ctx()
+	for ctx.Err() == nil {
 		_, err := s.Call(b.ctx(), uri, nil, nil)
 		if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == wire.ErrNoSuchProcedure {
 			return
@@ -481,6 +482,9 @@ func TestCallerVanishes(t *testing.T) {
 	b.send(gone, slow)
 	time.Sleep(20 * time.Millisecond)
 	gone.Abandon()
+	<-b.ended
+	polite := b.raw(transport.CBOR, everyRole)
+	b.send(polite, slow, &wamp.Goodbye{Reason: wamp.CloseNormal})
 	<-b.ended
 	killer := b.raw(transport.CBOR, everyRole)
 	b.send(killer, slow, &wamp.Cancel{Request: 1, Options: wamp.Dict{"mode": "kill"}})
@@ -676,7 +680,8 @@ func TestChurn(t *testing.T) {
 		drain(conn)
 	}
 	b.gone("org.t.churn199")
-	for b.ctx().Err() == nil && (openFiles(t) > before+4 || len(b.router.directory.describe("")) > 3) {
+	ctx := b.ctx()
+	for ctx.Err() == nil && (openFiles(t) > before+4 || len(b.router.directory.describe("")) > 3) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if n := openFiles(t); n > before+4 {
@@ -739,4 +744,51 @@ func TestStress(t *testing.T) {
 	}
 	all.Wait()
 	b.alive()
+}
+
+// What was sent before a session left arrives, also when the router writes to
+// it at that moment.
+func TestLeaveLosesNothing(t *testing.T) {
+	b := start(t)
+	counter := b.join(transport.CBOR)
+	var got atomic.Int64
+	if err := counter.Subscribe(b.ctx(), "org.t.out", session.Exact, func(*session.Event) { got.Add(1) }); err != nil {
+		t.Fatal(err)
+	}
+	noise := b.join(transport.CBOR)
+	ctx, stop := context.WithCancel(context.Background())
+	var noisy sync.WaitGroup
+	noisy.Go(func() {
+		for ctx.Err() == nil && noise.Publish(ctx, "org.t.in", []any{1}, nil, true) == nil {
+			continue
+		}
+	})
+	const rounds, events = 10, 500
+	for range rounds {
+		conn, err := transport.Dial(b.dial(), transport.CBOR, transport.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := session.Join(b.ctx(), conn, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Subscribe(b.ctx(), "org.t.in", session.Exact, func(*session.Event) {}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range events {
+			if err := s.Publish(b.ctx(), "org.t.out", []any{i}, nil, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Leave(b.ctx())
+	}
+	for limit := b.ctx(); limit.Err() == nil && got.Load() < rounds*events {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	noisy.Wait()
+	if got.Load() != rounds*events {
+		t.Errorf("%d of %d events arrived", got.Load(), rounds*events)
+	}
 }

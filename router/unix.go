@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func ListenUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	defer func() { _ = lock.Close() }()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+	if err := flock(lock); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	if err := removeStale(path); err != nil {
@@ -38,6 +39,18 @@ func ListenUnix(path string) (net.Listener, error) {
 	old := syscall.Umask(0o177)
 	defer syscall.Umask(old)
 	return net.Listen("unix", path)
+}
+
+// flock waits 2 s at most: whoever may open the directory may hold its lock.
+func flock(f *os.File) error {
+	for range 100 {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return errors.New("another process holds it")
 }
 
 // HeldError says that a daemon serves a socket already.
@@ -114,7 +127,7 @@ func identify(nc net.Conn) (Identity, error) {
 // message with the reason.
 type doorkeeper struct{ reason error }
 
-func (d doorkeeper) Inbound(wamp.Message) (pass, answer wamp.Message, err error) {
+func (d doorkeeper) Inbound(wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
 	return nil, nil, d.reason
 }
 func (d doorkeeper) Outbound(msg wamp.Message) wamp.Message { return msg }

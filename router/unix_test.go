@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func socketPath(t *testing.T) string {
@@ -101,5 +103,24 @@ func TestOneListenerWins(t *testing.T) {
 	all.Wait()
 	if won.Load() != 1 {
 		t.Errorf("%d listeners", won.Load())
+	}
+}
+
+// Somebody who holds the lock for ever is named, not waited for.
+func TestForeignLock(t *testing.T) {
+	dir := filepath.Dir(socketPath(t))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ListenUnix(filepath.Join(dir, "s")); err == nil || !strings.Contains(err.Error(), "another process holds it") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -275,19 +276,31 @@ func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Mess
 	}
 	select {
 	case answer := <-r.answer:
-		if e, ok := answer.(*wamp.Error); ok {
-			return nil, &wire.Error{URI: string(e.Error), Args: e.Arguments, Kwargs: e.ArgumentsKw}
-		}
-		return answer, nil
+		return answer, failure(answer)
 	case <-ctx.Done():
-		s.forget(id)
-		if canceled != nil {
-			canceled()
-		}
-		return nil, context.Cause(ctx)
 	case <-s.end.Done():
+	}
+	select {
+	case answer := <-r.answer: // it came first, or with the end
+		return answer, failure(answer)
+	default:
+	}
+	s.forget(id)
+	if s.Err() != nil {
 		return nil, s.Err()
 	}
+	if canceled != nil {
+		canceled()
+	}
+	return nil, context.Cause(ctx)
+}
+
+// failure is the error in an answer, if it is one.
+func failure(answer wamp.Message) error {
+	if e, ok := answer.(*wamp.Error); ok {
+		return &wire.Error{URI: string(e.Error), Args: e.Arguments, Kwargs: e.ArgumentsKw}
+	}
+	return nil
 }
 
 func (s *Session) forget(id wamp.ID) {
@@ -302,9 +315,9 @@ func (s *Session) Call(ctx context.Context, procedure string, args []any, kwargs
 	id, r := s.newRequest(nil)
 	call := &wamp.Call{Request: id, Options: wamp.Dict{}, Procedure: wamp.URI(procedure), Arguments: args, ArgumentsKw: kwargs}
 	answer, err := s.ask(ctx, id, r, call, func() {
-		_ = s.link.Send(context.WithoutCancel(ctx), &wamp.Cancel{
-			Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait},
-		})
+		last, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer stop()
+		_ = s.link.Send(last, &wamp.Cancel{Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
 	})
 	if err != nil {
 		return Result{}, err

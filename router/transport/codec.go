@@ -37,7 +37,7 @@ const maxValues = 1 << 19
 var (
 	errShort   = errors.New("the message ends too early")
 	errTrail   = errors.New("bytes follow the message")
-	errDepth   = errors.New("nested too deep")
+	errDepth   = errors.New("nested too deep") // deeper than Limits.Depth
 	errMany    = fmt.Errorf("more than %d values in one message", maxValues)
 	errUTF8    = errors.New("text is not UTF-8")
 	errKey     = errors.New("a dict key is not text")
@@ -174,7 +174,11 @@ func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error
 		d, err := c.dict(r, h.n, depth-1)
 		return d, false, err
 	case wrapper:
-		return c.value(r, depth-1)
+		v, isBreak, err := c.value(r, depth-1)
+		if isBreak {
+			err = errShort
+		}
+		return v, false, err
 	case breakEnd:
 		return nil, true, nil
 	}

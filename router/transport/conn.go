@@ -48,7 +48,7 @@ type Guard interface {
 	// Inbound judges a message from the peer: pass goes on to the router,
 	// answer back to the peer (either may be nil), and an error ends the
 	// connection; a *wire.Error is said to the peer first.
-	Inbound(msg wamp.Message) (pass, answer wamp.Message, err error)
+	Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error)
 	// Outbound sees what the router sends and may replace it.
 	Outbound(msg wamp.Message) wamp.Message
 	// Closed returns what the router must still hear once the peer is gone.
@@ -64,7 +64,10 @@ type Conn struct {
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
 	greet     func(io.Reader) error // the rest of the handshake, on a client's end
-	recv      chan wamp.Message     // closed by the reader alone
+	recv      chan wamp.Message
+
+	recvMu     sync.RWMutex // taken to close recv
+	recvClosed bool
 
 	mu      sync.Mutex
 	queue   []byte // whole frames
@@ -75,6 +78,9 @@ type Conn struct {
 	room chan struct{} // the queue was emptied
 	deaf chan struct{} // closed when nobody reads recv any more
 	done chan struct{} // closed when the connection has ended
+
+	deafOnce sync.Once
+	halves   atomic.Int32 // reader and writer, as far as they have ended
 }
 
 func newConn(nc net.Conn, codec Codec, lim Limits) *Conn {
@@ -113,6 +119,9 @@ func (c *Conn) Err() error {
 func (c *Conn) Send(ctx context.Context, msg wamp.Message) error {
 	for {
 		ok, err := c.offer(msg)
+		if err != nil {
+			signal(c.room) // for the next who waits: this one did not fill it
+		}
 		if ok || err != nil {
 			return err
 		}
@@ -141,6 +150,11 @@ func (c *Conn) offer(msg wamp.Message) (bool, error) {
 
 // append encodes msg at the end of the queue. c.mu is held.
 func (c *Conn) append(msg wamp.Message) error {
+	if c.guard == nil {
+		if err := sendable(msg, c.lim.Depth); err != nil {
+			return err
+		}
+	}
 	at := len(c.queue)
 	b, err := encode(c.codec, append(c.queue, 0, 0, 0, 0), msg)
 	if err != nil {
@@ -156,8 +170,20 @@ func (c *Conn) append(msg wamp.Message) error {
 }
 
 // Close sends what is queued, for Limits.Flush at most, and ends the
-// connection. It does not wait.
-func (c *Conn) Close() { c.endWith(ErrClosed, nil) }
+// connection. It does not wait, and nothing is received any more.
+func (c *Conn) Close() {
+	c.endWith(ErrClosed, nil)
+	c.turnDeaf()
+}
+
+func (c *Conn) turnDeaf() { c.deafOnce.Do(func() { close(c.deaf) }) }
+
+// half counts a half that has ended; the second one ends the connection.
+func (c *Conn) half() {
+	if c.halves.Add(1) == 2 {
+		close(c.done)
+	}
+}
 
 // endWith drops what waits, sends last instead and ends the connection with
 // err, if it has not ended already. A nil last keeps what waits.
@@ -179,7 +205,10 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 }
 
 // Abandon ends the connection at once; what is queued is lost.
-func (c *Conn) Abandon() { c.fail(ErrClosed) }
+func (c *Conn) Abandon() {
+	c.fail(ErrClosed)
+	c.turnDeaf()
+}
 
 // fail ends the connection at once.
 func (c *Conn) fail(err error) {
@@ -199,10 +228,20 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// write moves the queue to the socket until the connection ends; it alone
-// closes c.done.
+// broken notes that nothing can be sent any more. What the peer had sent before
+// it closed is still read, for Limits.Flush at most.
+func (c *Conn) broken(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.lim.Flush))
+}
+
+// write moves the queue to the socket until the connection ends.
 func (c *Conn) write() {
-	defer close(c.done)
+	defer c.half()
 	var spare []byte
 	for range c.wake {
 		for {
@@ -221,7 +260,7 @@ func (c *Conn) write() {
 				break
 			}
 			if err := c.writeAll(out, closing); err != nil {
-				c.fail(fmt.Errorf("write: %w", err))
+				c.broken(fmt.Errorf("write: %w", err))
 				return
 			}
 			if cap(out) <= spareBytes {
@@ -257,24 +296,51 @@ func (c *Conn) writeAll(b []byte, closing time.Time) error {
 // read delivers what the peer sends until the connection ends; it alone
 // closes c.recv.
 func (c *Conn) read() {
-	defer close(c.recv)
+	defer c.half()
+	defer c.closeRecv()
 	err := c.readAll(bufio.NewReaderSize(c.nc, 4<<10))
-	if fault, ok := errors.AsType[*wire.Error](err); ok {
+	fault, isFault := errors.AsType[*wire.Error](err)
+	switch {
+	case errors.Is(err, errDeaf): // the writer still has something to say
+	case isFault:
 		c.endWith(err, &wamp.Abort{
 			Reason:  wamp.URI(fault.URI),
 			Details: wamp.Dict{"message": fault.Message()},
 		})
-	} else {
+	default:
 		c.fail(err)
 	}
 	if c.guard != nil {
-		for _, msg := range c.guard.Closed() {
-			select {
-			case c.recv <- msg:
-			case <-c.deaf:
-			}
+		_ = c.hand(c.guard.Closed()...)
+	}
+}
+
+func (c *Conn) closeRecv() {
+	c.recvMu.Lock()
+	defer c.recvMu.Unlock()
+	c.recvClosed = true
+	close(c.recv)
+}
+
+// errDeaf ends the reader when nobody takes what it reads.
+var errDeaf = errors.New("nobody listens")
+
+// hand gives messages to whoever reads recv. The pump of a Peer does so too, to
+// answer for its session, so recv is not closed under its hands.
+func (c *Conn) hand(msgs ...wamp.Message) error {
+	c.recvMu.RLock()
+	defer c.recvMu.RUnlock()
+	if c.recvClosed {
+		return errDeaf
+	}
+	for _, msg := range msgs {
+		select {
+		case c.recv <- msg:
+		case <-c.deaf:
+			return errDeaf
 		}
 	}
+	return nil
 }
 
 // violation is what is the peer's fault, and said to it in an ABORT.
@@ -315,27 +381,19 @@ func (c *Conn) receive(kind byte, payload []byte) error {
 	if err != nil {
 		return violation(err)
 	}
-	if c.guard != nil {
-		var answer wamp.Message
-		if msg, answer, err = c.guard.Inbound(msg); err != nil {
+	if c.guard == nil {
+		return c.hand(msg)
+	}
+	pass, answer, err := c.guard.Inbound(msg)
+	if err != nil {
+		return err
+	}
+	if answer != nil {
+		if err := c.reply(answer); err != nil {
 			return err
 		}
-		if answer != nil {
-			if err := c.reply(answer); err != nil {
-				return err
-			}
-		}
-		if msg == nil {
-			return nil
-		}
 	}
-	select {
-	case c.recv <- msg:
-		return nil
-	case <-c.deaf:
-	case <-c.done:
-	}
-	return ErrClosed
+	return c.hand(pass...)
 }
 
 var errFlood = errors.New("the peer sends but does not read")

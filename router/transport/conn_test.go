@@ -602,6 +602,7 @@ func TestCloseOnDeafPeer(t *testing.T) {
 func TestStall(t *testing.T) {
 	lim := testLimits()
 	lim.Stall = 20 * time.Millisecond
+	lim.Flush = 20 * time.Millisecond
 	lim.Queue = 8 << 20
 	conn, _ := accept(t, lim, 15, nil)
 	for i := range 3000 {
@@ -665,8 +666,10 @@ func checkEvent(t *testing.T, r io.Reader, n, size int) {
 // lastWords is a guard that leaves messages behind.
 type lastWords struct{ n int }
 
-func (lastWords) Inbound(m wamp.Message) (pass, answer wamp.Message, err error) { return m, nil, nil }
-func (lastWords) Outbound(m wamp.Message) wamp.Message                          { return m }
+func (lastWords) Inbound(m wamp.Message) ([]wamp.Message, wamp.Message, error) {
+	return []wamp.Message{m}, nil, nil
+}
+func (lastWords) Outbound(m wamp.Message) wamp.Message { return m }
 func (g lastWords) Closed() (last []wamp.Message) {
 	for i := range g.n {
 		last = append(last, &wamp.Cancel{Request: wamp.ID(i), Options: wamp.Dict{}})

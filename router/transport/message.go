@@ -84,6 +84,59 @@ func encode(c Codec, b []byte, msg wamp.Message) ([]byte, error) {
 	return c.Append(b, elements)
 }
 
+// ComplexError says that a message is more than the other end decodes, though
+// it is not too long: it would end the whole session there.
+type ComplexError struct{ Why error }
+
+func (e *ComplexError) Error() string { return fmt.Sprintf("a message cannot be sent: %v", e.Why) }
+
+// sendable refuses what decode refuses.
+func sendable(msg wamp.Message, depth int) error {
+	at, _ := fields(msg)
+	values := len(at)
+	for _, p := range at {
+		var err error
+		switch p := p.(type) {
+		case *wamp.List:
+			err = measure([]any(*p), depth, &values)
+		case *wamp.Dict:
+			err = measure(map[string]any(*p), depth, &values)
+		}
+		if err != nil {
+			return &ComplexError{err}
+		}
+	}
+	return nil
+}
+
+func measure(v any, depth int, values *int) error {
+	if *values++; *values > maxValues {
+		return errMany
+	}
+	switch v := plain(v).(type) {
+	case []any:
+		if depth <= 0 {
+			return errDepth
+		}
+		for _, e := range v {
+			if err := measure(e, depth-1, values); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if depth <= 0 {
+			return errDepth
+		}
+		*values += len(v)
+		for _, e := range v {
+			if err := measure(e, depth-1, values); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func isEmpty(p any) bool {
 	switch p := p.(type) {
 	case *wamp.List:

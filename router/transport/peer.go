@@ -19,6 +19,7 @@ type Peer struct {
 	*Conn
 	send      chan wamp.Message
 	closeOnce sync.Once
+	closed    chan struct{} // by nexus
 	onCut     func(*wire.Error)
 }
 
@@ -27,7 +28,7 @@ const peerQueue = 1024
 
 // NewPeer starts the pump. onCut is told why the peer was cut off, if it was.
 func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
-	p := &Peer{Conn: c, send: make(chan wamp.Message, peerQueue), onCut: onCut}
+	p := &Peer{Conn: c, send: make(chan wamp.Message, peerQueue), closed: make(chan struct{}), onCut: onCut}
 	go p.pump()
 	return p
 }
@@ -42,7 +43,7 @@ func (p *Peer) IsLocal() bool { return true }
 
 // Close sends what is queued and ends the connection; it may be called often
 // and does not wait.
-func (p *Peer) Close() { p.closeOnce.Do(func() { close(p.deaf) }) }
+func (p *Peer) Close() { p.closeOnce.Do(func() { close(p.closed) }) }
 
 func (p *Peer) pump() {
 	for {
@@ -54,7 +55,7 @@ func (p *Peer) pump() {
 				p.cut(errSlow)
 			}
 			p.deliver(msg)
-		case <-p.deaf:
+		case <-p.closed:
 			p.drain(p.deliver)
 			p.Conn.Close()
 			<-p.done
@@ -96,11 +97,17 @@ func (p *Peer) deliver(msg wamp.Message) {
 }
 
 // undeliverable answers for a message that its receiver cannot take: too long
-// for what it announced, or not to be said in its serializer (NaN in JSON). A
-// call gets an error instead; anything else lost ends the session.
+// for what it announced, or not to be said in its serializer. The caller gets
+// an error; anything else that is lost ends the session.
 func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	var call wamp.ID
 	switch m := msg.(type) {
+	case *wamp.Invocation:
+		_ = p.hand(&wamp.Error{
+			Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
+			Error: wire.ErrLimit, Arguments: wamp.List{"the call cannot be delivered: " + why.Error()},
+		})
+		return
 	case *wamp.Result:
 		call = m.Request
 	case *wamp.Error:
