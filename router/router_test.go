@@ -783,7 +783,7 @@ func TestLeaveLosesNothing(t *testing.T) {
 		}
 		s.Leave(b.ctx())
 	}
-	for limit := b.ctx(); limit.Err() == nil && got.Load() < rounds*events {
+	for limit := b.ctx(); limit.Err() == nil && got.Load() < rounds*events; {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()

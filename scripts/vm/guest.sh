@@ -85,18 +85,25 @@ watched() {
 acpi() { echo "\"device\":\"acpi_video0\",\"max\":10,\"percent\":$1,\"raw\":$2"; }
 intel() { echo "\"device\":\"intel_backlight\",\"max\":96000,\"percent\":$1,\"raw\":$2"; }
 
-# keys WHAT: a key is held, and every step is an event before the next. Only the
-# kernel's notices are that quick: looking every 5 s would find one step of three.
-keys() {
-    watch -n 3 -W 4
-    count=0
-    for raw in 9600 19200 28800; do
-        echo $raw >$parameters/hotkey
+# steps FILE VALUE...: write each VALUE once the one before is an event. With
+# three of them in 4 s (watch -n 3 -W 4) only notices are quick enough: looking
+# every 5 s finds one step at most.
+steps() {
+    file=$1 count=0
+    shift
+    for value; do
+        echo "$value" >"$file"
         count=$((count + 1)) tries=0
         while [ "$(wc -l </tmp/events)" -lt $count ] && [ $((tries += 1)) -le 40 ]; do
             sleep 0.1
         done
     done
+}
+
+# keys WHAT: a key is held that the firmware handles
+keys() {
+    watch -n 3 -W 4
+    steps $parameters/hotkey 9600 19200 28800
     watched "$1" 0 "$(intel 10 9600)" "$(intel 20 19200)" "$(intel 30 28800)"
 }
 
@@ -144,15 +151,15 @@ is "a driver that fails: get is not deceived" "exit $status, $out" "exit 0, 4"
 echo 0 >$parameters/fail
 sets "a driver that works again" "10 28800 28800" -k device=intel_backlight .brightness.set 30
 
-# The kernel gives no notice of blanking: dconn finds out at its next look.
-watch -n 1 -W 8
-echo 4 >$class/intel_backlight/bl_power
+# The class gives no notice of blanking; only the write to bl_power shows it.
+watch -n 3 -W 4
+steps $class/intel_backlight/bl_power 4 0 4
+watched "every blanking and lighting is an event" 0 "$(intel 0 0)" "$(intel 30 28800)" "$(intel 0 0)"
 sets "a blanked panel is set" "10 0 0" -k device=intel_backlight .brightness.set 40
-watched "blanking is an event" 0 "$(intel 0 0)"
-watch -n 1 -W 8
+watch -n 1 -W 3
 echo 0 >$class/intel_backlight/bl_power
 is "a panel that is lit again shows what was set" "$(panels)" "10 38400 38400"
-watched "that is an event, if a late one" 0 "$(intel 40 38400)"
+watched "and that is an event" 0 "$(intel 40 38400)"
 
 watch -n 1 -W 3
 echo 24000 >$class/intel_backlight/brightness
