@@ -108,11 +108,11 @@ func Number(s string) (any, error) {
 		if u, err := strconv.ParseUint(s, 10, 64); err == nil {
 			return u, nil
 		}
-		return nil, fmt.Errorf("%w: %s", errInteger, s)
+		return nil, fmt.Errorf("%w: %.40s", errInteger, s)
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return nil, fmt.Errorf("number out of range: %s", s)
+		return nil, fmt.Errorf("number out of range: %.40s", s)
 	}
 	return f, nil
 }

@@ -42,8 +42,13 @@ func (p *Peer) Send() chan<- wamp.Message { return p.send }
 func (p *Peer) IsLocal() bool { return true }
 
 // Close sends what is queued and ends the connection; it may be called often
-// and does not wait.
-func (p *Peer) Close() { p.closeOnce.Do(func() { close(p.closed) }) }
+// and does not wait. nexus calls it when it reads no more.
+func (p *Peer) Close() {
+	p.closeOnce.Do(func() {
+		p.turnDeaf()
+		close(p.closed)
+	})
+}
 
 func (p *Peer) pump() {
 	for {
@@ -101,6 +106,7 @@ func (p *Peer) deliver(msg wamp.Message) {
 // an error; anything else that is lost ends the session.
 func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	var call wamp.ID
+	isAnswer := false
 	switch m := msg.(type) {
 	case *wamp.Invocation:
 		_ = p.hand(&wamp.Error{
@@ -109,17 +115,15 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 		})
 		return
 	case *wamp.Result:
-		call = m.Request
+		call, isAnswer = m.Request, true
 	case *wamp.Error:
-		if m.Type == wamp.CALL {
-			call = m.Request
-		}
+		call, isAnswer = m.Request, m.Type == wamp.CALL
 	}
 	instead := &wamp.Error{
 		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
 		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
 	}
-	if call != 0 {
+	if isAnswer {
 		if _, err := p.offer(instead); err == nil {
 			return
 		}

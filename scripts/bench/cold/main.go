@@ -2,7 +2,7 @@
 // exit, on a warm daemon, beside other programs that do the same or less. Run
 // it inside this repository:
 //
-//	go run ./scripts/bench/cold [-n ROUNDS]
+//	go run ./scripts/bench/cold [-n ROUNDS] [-tags TAGS]
 //
 // Every round runs each program once, in an order of its own, so that what
 // disturbs the machine disturbs all of them: the ratios within a round hold
@@ -24,9 +24,10 @@ import (
 
 func main() {
 	rounds := flag.Int("n", 200, "number of rounds")
+	tags := flag.String("tags", "", "build tags of dconn")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds)
+	err := run(ctx, *rounds, *tags)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // rather than what it broke
 	}
@@ -37,7 +38,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int) (err error) {
+func run(ctx context.Context, rounds int, tags string) error {
 	if rounds < 1 || flag.NArg() > 0 {
 		return fmt.Errorf("expected -n of at least 1 and no arguments, got -n %d and %q", rounds, flag.Args())
 	}
@@ -46,7 +47,7 @@ func run(ctx context.Context, rounds int) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{dir: dir}
+	b := &bench{dir: dir, tags: tags}
 	defer b.stopDaemons()
 	if err := b.prepare(ctx); err != nil {
 		return err
