@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -171,6 +170,7 @@ func passthru(options wamp.Dict) bool {
 const (
 	noPassthru = "payload passthru mode is not supported"
 	idInFlight = "this request id is in flight already"
+	uriTooLong = "the URI is too long"
 )
 
 func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
@@ -178,10 +178,13 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
 	m.Options["disclose_me"] = true // who published comes from the session, always
-	switch {
-	case !passthru(options):
+	ack := options["acknowledge"] == true
+	switch long := len(m.Topic) > wire.MaxURI; {
+	case !passthru(options) && !long:
 		return false, nil
-	case options["acknowledge"] == true:
+	case ack && long:
+		return true, refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case ack:
 		return true, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
 	}
 	return true, nil // WAMP gives an unacknowledged PUBLISH no answer
@@ -189,16 +192,17 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 
 func (g *guard) call(m *wamp.Call) wamp.Message {
 	options := m.Options
+	// Not "timeout": nexus's timers outlive its dealer, and the process then
+	// dies of a send on a closed channel. Our clients CANCEL.
 	m.Options = keep(options, "receive_progress")
-	if ms, ok := options["timeout"].(int64); ok && ms > 0 {
-		m.Options["timeout"] = min(ms, (24 * time.Hour).Milliseconds())
-	}
 	switch {
+	case len(m.Procedure) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	case passthru(options):
 		return refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
 	case options["progress"] == true:
 		return refuse(m, m.Request, wire.ErrNotSupported, "progressive call invocations are not supported")
-	case strings.Contains(string(m.Procedure), "_testament"):
+	case m.Procedure == "wamp.session.add_testament", m.Procedure == "wamp.session.flush_testaments":
 		// A testament is published by nexus itself, past every rule.
 		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
 	case g.calls[m.Request]:
@@ -214,6 +218,8 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	_, inFlight := g.asked[m.Request]
 	match, ok := option(m.Options, "match", "exact", "prefix", "wildcard")
 	switch {
+	case len(m.Topic) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	case !ok:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
 	case inFlight:
@@ -241,6 +247,8 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 	invoke, ok := option(m.Options, "invoke", "single", "roundrobin", "random", "first", "last")
 	match, _ := option(m.Options, "match", "exact")
 	switch {
+	case len(m.Procedure) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	case !ok:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "invoke is single, roundrobin, random, first or last")
 	case match != "exact":
@@ -307,7 +315,7 @@ var routerRoles = wamp.Dict{
 		"subscription_meta_api": true,
 	}},
 	"dealer": wamp.Dict{"features": wamp.Dict{
-		"call_canceling": true, "call_timeout": true, "caller_identification": true,
+		"call_canceling": true, "caller_identification": true,
 		"progressive_call_results": true, "registration_meta_api": true,
 		"session_meta_api": true, "shared_registration": true,
 	}},

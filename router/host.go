@@ -65,11 +65,11 @@ var describeTakes = []capabilities.Param{{Name: "uri", Type: capabilities.Text, 
 func (r *Router) join(ctx context.Context, name string) (*session.Session, error) {
 	near, far := transport.Pipe()
 	daemon := Identity{AuthID: "daemon", Role: roleDaemon, Method: wire.AuthPeerCred}
-	go func() {
+	r.attaching.Go(func() {
 		if err := r.engine.AttachClient(far, daemon.transportDetails()); err != nil {
 			r.log.Error("attach", "session", name, "error", err)
 		}
-	}()
+	})
 	s, err := session.Join(ctx, near, "dconn "+name)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -146,7 +146,9 @@ func (r *Router) open(nc net.Conn) (*transport.Conn, error) {
 	peer := transport.NewPeer(conn, func(why *wire.Error) {
 		r.log.Warn("session cut off", "peer", id.AuthID, "reason", why.URI, "message", why.Message())
 	})
-	if err := r.engine.AttachClient(peer, id.transportDetails()); err != nil {
+	details := id.transportDetails()
+	wamp.DictChild(details, "auth")[peerKey] = peer
+	if err := r.engine.AttachClient(peer, details); err != nil {
 		r.log.Info("no session", "peer", id.AuthID, "error", err)
 	}
 	r.mu.Lock()
@@ -236,8 +238,13 @@ func (f patientFilter) Allowed(s *wamp.Session) bool {
 	if f.inner != nil && !f.inner.Allowed(s) {
 		return false
 	}
-	if p, ok := s.Peer.(*transport.Peer); ok {
+	auth := wamp.DictChild(wamp.DictChild(s.Details, "transport"), "auth")
+	if p, ok := auth[peerKey].(*transport.Peer); ok {
 		p.AwaitRoom(patience)
 	}
 	return true
 }
+
+// peerKey is where a session's details hold its peer: nexus shows a filter the
+// session without it.
+const peerKey = "peer"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,7 +39,35 @@ func ListenUnix(path string) (net.Listener, error) {
 	}
 	old := syscall.Umask(0o177)
 	defer syscall.Umask(old)
-	return net.Listen("unix", path)
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	info, err := os.Lstat(path)
+	if err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return &ownSocket{Listener: ln, path: path, info: info}, nil
+}
+
+// ownSocket removes its file when it closes, unless somebody has put another
+// in its place.
+type ownSocket struct {
+	net.Listener
+	path string
+	info os.FileInfo
+	once sync.Once
+}
+
+func (s *ownSocket) Close() error {
+	s.once.Do(func() {
+		if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.info) {
+			_ = os.Remove(s.path)
+		}
+	})
+	return s.Listener.Close()
 }
 
 // flock waits 2 s at most: whoever may open the directory may hold its lock.

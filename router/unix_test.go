@@ -2,7 +2,6 @@ package router
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,8 +52,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	_ = ln.Close()
+	_ = ln.(*ownSocket).Listener.Close() // as if it had died
 	ln, err = ListenUnix(path)
 	if err != nil {
 		t.Fatal(err)
@@ -85,8 +83,7 @@ func TestOneListenerWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	_ = ln.Close()
+	_ = ln.(*ownSocket).Listener.Close() // as if it had died
 	var won atomic.Int32
 	var all sync.WaitGroup
 	for range 8 {
@@ -122,5 +119,29 @@ func TestForeignLock(t *testing.T) {
 	}
 	if _, err := ListenUnix(filepath.Join(dir, "s")); err == nil || !strings.Contains(err.Error(), "another process holds it") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A socket that another daemon has put in place of ours stays.
+func TestCloseLeavesAnothersSocket(t *testing.T) {
+	path := socketPath(t)
+	first, err := ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the second socket is gone: %v", err)
+	}
+	_ = second.Close()
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the second socket stays behind")
 	}
 }

@@ -94,7 +94,7 @@ func greet(ctx context.Context, link Link, agent string) (*wamp.Welcome, error) 
 		"authmethods": wamp.List{wire.AuthPeerCred},
 	}}
 	if err := link.Send(ctx, hello); err != nil {
-		return nil, err
+		return nil, sendError(link, err)
 	}
 	msg, err := next(ctx, link)
 	if err != nil {
@@ -128,8 +128,19 @@ func next(ctx context.Context, link Link) (wamp.Message, error) {
 	}
 }
 
+// sendError is why Send failed: the message itself, or the connection.
+func sendError(link Link, err error) error {
+	if link.Err() != nil {
+		return linkError(err)
+	}
+	return err
+}
+
 // linkError names a connection that ended without a word.
 func linkError(err error) error {
+	if fault, ok := errors.AsType[*wire.Error](err); ok {
+		return fault // what the other end broke
+	}
 	if err == nil || errors.Is(err, io.EOF) {
 		return wire.Errorf(wire.ErrLost, "the connection was lost")
 	}
@@ -272,7 +283,7 @@ func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Mess
 		if s.Err() != nil {
 			return nil, s.Err()
 		}
-		return nil, err
+		return nil, sendError(s.link, err)
 	}
 	select {
 	case answer := <-r.answer:

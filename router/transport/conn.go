@@ -236,7 +236,11 @@ func (c *Conn) broken(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.lim.Flush))
+	until := c.closing
+	if until.IsZero() {
+		until = time.Now().Add(c.lim.Flush)
+	}
+	_ = c.nc.SetReadDeadline(until)
 }
 
 // write moves the queue to the socket until the connection ends.

@@ -35,8 +35,8 @@ const (
 	OnRegistration    = "wamp.registration.on_create"
 	MatchRegistration = "wamp.registration.match"
 
-	// maxURI bounds a URI in bytes; longer ones are nobody's procedure.
-	maxURI = 256
+	// MaxURI bounds a URI in bytes; longer ones are nobody's procedure.
+	MaxURI = 256
 )
 
 // Expand completes the short form: a URI that starts with a dot is ours, so
@@ -64,8 +64,8 @@ func CheckURI(uri string) error {
 	switch {
 	case uri == "":
 		return fmt.Errorf("a URI is missing")
-	case len(uri) > maxURI:
-		return fmt.Errorf("a URI has at most %d bytes, got %d", maxURI, len(uri))
+	case len(uri) > MaxURI:
+		return fmt.Errorf("a URI has at most %d bytes, got %d", MaxURI, len(uri))
 	case !utf8.ValidString(uri):
 		return fmt.Errorf("not a URI: %q is not UTF-8", uri)
 	}

@@ -17,13 +17,13 @@ func TestExpand(t *testing.T) {
 }
 
 func TestCheckURI(t *testing.T) {
-	for _, uri := range []string{"a", "org.deskconn.describe", "com.example.Grün-1_x", strings.Repeat("x", maxURI)} {
+	for _, uri := range []string{"a", "org.deskconn.describe", "com.example.Grün-1_x", strings.Repeat("x", MaxURI)} {
 		if err := CheckURI(uri); err != nil {
 			t.Errorf("CheckURI(%q) = %v", uri, err)
 		}
 	}
 	for _, uri := range []string{
-		"", ".", "a.", ".a", "a..b", "a b", "a#b", "a\nb", "a\x1b[31m", "a\u202eb", "a\xff", strings.Repeat("x", maxURI+1),
+		"", ".", "a.", ".a", "a..b", "a b", "a#b", "a\nb", "a\x1b[31m", "a\u202eb", "a\xff", strings.Repeat("x", MaxURI+1),
 	} {
 		if err := CheckURI(uri); err == nil {
 			t.Errorf("CheckURI(%q) finds nothing wrong", uri)
