@@ -12,8 +12,9 @@ trap 'rm -f "$out"' EXIT
 go test "${race[@]}" -v -timeout 10m ./... >"$out" 2>&1
 status=$?
 grep -E '^(ok|FAIL|panic:)' "$out"
-if [ $status != 0 ]; then
-    grep -vE '^ *(=== |--- (PASS|SKIP)|ok |PASS|\?)' "$out" | head -400
+if [ $status != 0 ]; then # what led to each failure, and a race or panic whole
+    grep -E -B40 -A10 '(FAIL: |--- FAIL|_test\.go:[0-9]+: |^panic:)' "$out" | grep -vE '^ *(=== |--- PASS)' | tail -300
+    grep -A40 'DATA RACE' "$out" | head -100
 fi
 passed=$(grep -cE '^ *--- PASS' "$out")
 failed=$(grep -cE '^ *--- FAIL' "$out")
