@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 )
 
@@ -60,7 +59,7 @@ func run(ctx context.Context, rounds int, tags string) error {
 	if err != nil {
 		return err
 	}
-	size, err := os.Stat(filepath.Join(dir, "dconn"))
+	size, err := os.Stat(b.dconn())
 	if err != nil {
 		return err
 	}

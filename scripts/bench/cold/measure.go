@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,12 +25,12 @@ func (b *bench) measure(ctx context.Context, rounds int) (map[string][]sample, e
 	attr := &os.ProcAttr{Env: b.env(), Files: []*os.File{null, null, os.Stderr}}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would run beside a program
 	samples := map[string][]sample{}
-	for range rounds {
+	for r := range rounds {
 		for _, i := range rand.Perm(len(b.programs)) {
 			p := b.programs[i]
-			s, err := once(ctx, p, attr)
+			s, err := once(ctx, p.paths[r%len(p.paths)], p.args, attr)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
 			samples[p.name] = append(samples[p.name], s)
 		}
@@ -37,11 +38,11 @@ func (b *bench) measure(ctx context.Context, rounds int) (map[string][]sample, e
 	return samples, nil
 }
 
-// once runs p from start to exit.
-func once(ctx context.Context, p program, attr *os.ProcAttr) (sample, error) {
-	argv := append([]string{p.path}, p.args...)
+// once runs a program from start to exit.
+func once(ctx context.Context, path string, args []string, attr *os.ProcAttr) (sample, error) {
+	argv := append([]string{path}, args...)
 	begin := time.Now()
-	process, err := os.StartProcess(p.path, argv, attr)
+	process, err := os.StartProcess(path, argv, attr)
 	if err != nil {
 		return sample{}, err
 	}
@@ -55,7 +56,7 @@ func once(ctx context.Context, p program, attr *os.ProcAttr) (sample, error) {
 	case err != nil:
 		return sample{}, err
 	case !state.Success():
-		return sample{}, fmt.Errorf("%s: %v", p.name, state)
+		return sample{}, errors.New(state.String())
 	}
 	return sample{wall: wall, cpu: state.UserTime() + state.SystemTime()}, nil
 }

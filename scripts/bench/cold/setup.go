@@ -34,9 +34,9 @@ const (
 
 // program is one row of the table.
 type program struct {
-	name string
-	path string
-	args []string
+	name  string
+	paths []string // copies of the one file, taken in turn
+	args  []string
 }
 
 // bench holds what a run has built and started.
@@ -52,7 +52,20 @@ func (b *bench) env() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "XDG_RUNTIME_DIR=" + b.runtimeDir()}
 }
 
-func (b *bench) binary(name string) string { return filepath.Join(b.dir, name) }
+// copies is how often each program is installed: two copies of one file were
+// seen to differ by up to 5 %.
+const copies = 3
+
+func (b *bench) binaries(name string) []string {
+	paths := make([]string, copies)
+	for i := range paths {
+		paths[i] = filepath.Join(b.dir, fmt.Sprint(name, ".", i))
+	}
+	return paths
+}
+
+// dconn is the file that serves and is called, as on any machine.
+func (b *bench) dconn() string { return b.binaries("dconn")[0] }
 
 func (b *bench) runtimeDir() string { return filepath.Join(b.dir, "run") }
 
@@ -72,12 +85,12 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	b.programs = []program{
-		{nameEmpty, b.binary("empty"), nil},
-		{nameFloor, b.binary("floor"), []string{socket, fullURI}},
-		{nameNexus, b.binary("nexusclient"), []string{socket, fullURI}},
-		{nameCLI, b.binary("nexuscli"), []string{"call", socket, fullURI}},
-		{nameCall, b.binary("dconn"), []string{"call", procedure}},
-		{nameStart, b.binary("dconn-version"), []string{"version"}},
+		{nameEmpty, b.binaries("empty"), nil},
+		{nameFloor, b.binaries("floor"), []string{socket, fullURI}},
+		{nameNexus, b.binaries("nexusclient"), []string{socket, fullURI}},
+		{nameCLI, b.binaries("nexuscli"), []string{"call", socket, fullURI}},
+		{nameCall, b.binaries("dconn"), []string{"call", procedure}},
+		{nameStart, b.binaries("dconn-version"), []string{"version"}},
 	}
 	if err := b.addBusctl(ctx); err != nil {
 		return err
@@ -85,11 +98,10 @@ func (b *bench) prepare(ctx context.Context) error {
 	return b.check(ctx)
 }
 
-// install builds pkg and copies it to names. It has to be a copy, as of a
-// program that is installed: the pages of a file as the linker writes it are
-// mapped one by one, which costs a program of 13 MB a tenth of its time. And
-// each row of the table needs one of its own: a file that runs twice a round
-// is found warmer in the processor's caches.
+// install builds pkg and copies it to names. A program of this size was seen to
+// take a fifth longer from the linker's own file than from a copy of it, as
+// install(1) makes one; and what runs twice a round is found warmer, so that no
+// two rows may share a file.
 func (b *bench) install(ctx context.Context, pkg, tags string, names ...string) error {
 	linked := filepath.Join(b.dir, "linked")
 	err := runGently(ctx, []string{"CGO_ENABLED=0", "GOTMPDIR=" + b.dir}, "go", "build", "-trimpath",
@@ -97,9 +109,11 @@ func (b *bench) install(ctx context.Context, pkg, tags string, names ...string) 
 	if err != nil {
 		return err
 	}
-	program, err := os.ReadFile(linked)
+	content, err := os.ReadFile(linked)
 	for _, name := range names {
-		err = errors.Join(err, os.WriteFile(b.binary(name), program, 0o755))
+		for _, path := range b.binaries(name) {
+			err = errors.Join(err, os.WriteFile(path, content, 0o755))
+		}
 	}
 	return errors.Join(err, os.Remove(linked))
 }
@@ -143,11 +157,11 @@ func (b *bench) notReady(cmd *exec.Cmd, err error) error {
 
 // startDconn returns once a daemon of our own answers on socket.
 func (b *bench) startDconn(ctx context.Context, socket string) error {
-	daemon := exec.Command(b.binary("dconn"), "serve", "--socket", socket)
+	daemon := exec.Command(b.dconn(), "serve", "--socket", socket)
 	if err := b.start(daemon); err != nil {
 		return err
 	}
-	if _, err := b.output(ctx, b.binary("dconn"), "wait", "-W", "10s"); err != nil {
+	if _, err := b.output(ctx, b.dconn(), "wait", "-W", "10s"); err != nil {
 		return b.notReady(daemon, err)
 	}
 	return nil
@@ -188,7 +202,7 @@ func (b *bench) addBusctl(ctx context.Context) error {
 		return err
 	}
 	busctl, err := exec.LookPath("busctl")
-	b.programs = append(b.programs, program{nameBusctl, busctl, []string{"--address=" + address, "call",
+	b.programs = append(b.programs, program{nameBusctl, []string{busctl}, []string{"--address=" + address, "call",
 		"org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId"}})
 	return err
 }
@@ -207,7 +221,7 @@ func missingBus() error {
 func (b *bench) check(ctx context.Context) error {
 	said := map[string]string{}
 	for _, p := range b.programs {
-		out, err := b.output(ctx, p.path, p.args...)
+		out, err := b.output(ctx, p.paths[0], p.args...)
 		if err != nil {
 			return err
 		}
@@ -245,7 +259,7 @@ func (b *bench) stopDaemons() {
 
 // versions names what was measured.
 func (b *bench) versions(ctx context.Context) (string, error) {
-	info, err := buildinfo.ReadFile(b.binary("nexusclient"))
+	info, err := buildinfo.ReadFile(b.binaries("nexusclient")[0])
 	if err != nil {
 		return "", err
 	}
