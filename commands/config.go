@@ -29,7 +29,7 @@ func configure(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKeys(settings, cmd.Root()); err != nil {
+	if err := checkKeys(settings); err != nil {
 		return err
 	}
 	var bad error
@@ -103,13 +103,13 @@ func readSettings(files []string) (*viper.Viper, error) {
 }
 
 // checkKeys refuses a setting that no command has: a typo would be silent.
-func checkKeys(settings *viper.Viper, root *cobra.Command) error {
+func checkKeys(settings *viper.Viper) error {
 	keys := settings.AllKeys()
 	if len(keys) == 0 {
 		return nil
 	}
 	known := map[string]bool{}
-	for _, cmd := range root.Commands() {
+	for _, cmd := range newRoot(&streams{}, nil).Commands() {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = configurable(f) })
 	}
 	slices.Sort(keys)

@@ -23,7 +23,7 @@ func newHelp() *cobra.Command {
 }
 
 // newExitCodes is the help topic `dconn help exit-codes`, made from the table.
-func newExitCodes() *cobra.Command {
+func newExitCodes(*streams) *cobra.Command {
 	var b strings.Builder
 	b.WriteString("Exit codes, the same for every command, and the WAMP errors that end in them:\n\n")
 	for _, row := range codes {

@@ -67,7 +67,7 @@ func Main() int {
 // run runs one command line. Its error, already reported, is nil, a *failure
 // or interrupted.
 func run(ctx context.Context, s *streams, args []string) error {
-	root := newRoot(s)
+	root := newRoot(s, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if w, ok := s.out.(*armedWriter); ok && err == nil && w.failed != nil {
@@ -102,7 +102,25 @@ func wantsJSON(cmd *cobra.Command) bool {
 	return ok && o.machine()
 }
 
-func newRoot(s *streams) *cobra.Command {
+// subcommands lists every command, in the order of the README.
+var subcommands = []struct {
+	name string
+	make func(*streams) *cobra.Command
+}{
+	{"serve", newServe},
+	{"call", newCall},
+	{"publish", newPublish},
+	{"subscribe", newSubscribe},
+	{"register", newRegister},
+	{"describe", newDescribe},
+	{"wait", newWait},
+	{"version", newVersion},
+	{"exit-codes", newExitCodes},
+}
+
+// newRoot makes the command that args name, or all of them where they name
+// none: making the others would take a twentieth of a short call.
+func newRoot(s *streams, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dconn",
 		Short: "IPC on the local network, from bash",
@@ -123,17 +141,15 @@ func newRoot(s *streams) *cobra.Command {
 		return usage("%v", err).hint("%s --help", cmd.CommandPath())
 	})
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(
-		newServe(s),
-		newCall(s),
-		newPublish(s),
-		newSubscribe(s),
-		newRegister(s),
-		newDescribe(s),
-		newWait(s),
-		newVersion(s),
-		newExitCodes(),
-	)
+	for _, c := range subcommands {
+		if len(args) > 0 && args[0] == c.name {
+			root.AddCommand(c.make(s))
+			return root
+		}
+	}
+	for _, c := range subcommands {
+		root.AddCommand(c.make(s))
+	}
 	return root
 }
 
