@@ -60,7 +60,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		RequireLocalAuthz:    true,
 		MetaStrict:           true,
 		PublishFilterFactory: newPatientFilter,
-	}}}, engineLog{opts.Log})
+	}}}, noLog{})
 	if err != nil {
 		return nil, err
 	}
@@ -215,13 +215,13 @@ func (r *Router) hangUp(which func(attached bool) bool) {
 	}
 }
 
-// engineLog passes nexus's log on as debug messages: they are about its own
-// workings, and some carry arguments.
-type engineLog struct{ log *slog.Logger }
+// noLog drops nexus's log: it is about its own workings, and some of it carries
+// arguments.
+type noLog struct{}
 
-func (l engineLog) Print(v ...any)                 {}
-func (l engineLog) Println(v ...any)               {}
-func (l engineLog) Printf(format string, v ...any) {}
+func (noLog) Print(...any)          {}
+func (noLog) Println(...any)        {}
+func (noLog) Printf(string, ...any) {}
 
 // patience is how long the broker waits for a session's pump to catch up.
 const patience = 250 * time.Millisecond

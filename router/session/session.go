@@ -6,7 +6,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -416,6 +415,3 @@ func as[M wamp.Message](answer wamp.Message) (M, error) {
 	}
 	return m, nil
 }
-
-// String names the session for a log.
-func (s *Session) String() string { return fmt.Sprintf("session %d", s.welcome.ID) }
