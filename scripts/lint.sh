@@ -15,11 +15,7 @@ check() { # check WHAT COMMAND...
     fi
 }
 
-if ! command -v shellcheck >/dev/null; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install --no-install-recommends shellcheck >/dev/null
-    fi
-fi
+command -v shellcheck >/dev/null || scripts/need.sh shellcheck
 check gofmt gofmt -l .
 check vet go vet ./...
 check staticcheck go run "$staticcheck" ./...

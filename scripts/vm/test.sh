@@ -47,16 +47,9 @@ update() {
 }
 
 install_missing() {
-    local p missing=()
-    for p in "${packages[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
-    done
-    [ ${#missing[@]} = 0 ] && return
-    [ "$(id -u)" = 0 ] || cannot "only root can install what is missing: ${missing[*]}"
-    update
-    say "installing ${missing[*]}"
-    DEBIAN_FRONTEND=noninteractive quietly apt-get -qy -o DPkg::Lock::Timeout=120 \
-        install --no-install-recommends "${missing[@]}"
+    local missing
+    missing=$("$here/../need.sh" "${packages[@]}")
+    [ -z "$missing" ] || cannot "$missing"
 }
 
 # newest_kernel prints the version that the package lists have, 6.1.0-56-amd64.
