@@ -70,8 +70,8 @@ func newRegister(s *streams) *cobra.Command {
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if not registered after this long; 0 waits for ever")
 	f.BoolVar(&o.allowDash, "allow-dash", false, "let a call's argument begin with a dash, where the command may take it for an option")
-	f.StringVar(&o.stdin, "stdin", "json", "what the command reads: json, raw (the first argument) or none")
-	f.StringVar(&o.result, "result", "raw", "what its output is: raw (text) or json")
+	f.Var(newChoice(&o.stdin, "json", "raw", "none"), "stdin", "what the command reads: json, raw (the first argument) or none")
+	f.Var(newChoice(&o.result, "raw", "json"), "result", "what its output is: raw (text) or json")
 	f.Var(&o.timeout, "timeout", "end the command after this long; 0 lets it run")
 	f.IntVar(&o.concurrency, "concurrency", 8, "how many may run at once")
 	f.IntVar(&o.queue, "queue", 64, "how many calls may wait for that, before the answer is "+wire.ErrBusy)
@@ -84,10 +84,6 @@ func (o *registerOptions) check() error {
 	switch {
 	case len(o.argv) == 0:
 		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", o.uri)
-	case !slices.Contains([]string{"json", "raw", "none"}, o.stdin):
-		return usage("--stdin must be json, raw or none, got %q", o.stdin)
-	case !slices.Contains([]string{"raw", "json"}, o.result):
-		return usage("--result must be raw or json, got %q", o.result)
 	case o.concurrency < 1:
 		return usage("--concurrency must be 1 or more, got %d", o.concurrency)
 	case o.queue < 0:
