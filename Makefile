@@ -8,7 +8,7 @@ TAGS := codec.notfastpath
 PREFIX ?= /usr/local
 export GOTOOLCHAIN := local
 
-.PHONY: all build test test-all test-vm race fuzz lint bench-cold demo completions install
+.PHONY: all build test test-all test-vm race fuzz lint bench-cold demo completions man install
 
 all: build
 
@@ -54,11 +54,18 @@ completions: build
 	./dconn completion zsh >completions/_dconn
 	./dconn completion fish >completions/dconn.fish
 
+man: build
+	rm -rf docs/man
+	mkdir -p docs/man
+	./dconn man docs/man
+
 install: build
 	install -D -m 755 dconn $(DESTDIR)$(PREFIX)/bin/dconn
 	install -D -m 644 completions/dconn.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dconn
 	install -D -m 644 completions/_dconn $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dconn
 	install -D -m 644 completions/dconn.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dconn.fish
+	for page in docs/man/*; do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
 	install -D -m 644 scripts/systemd/dconn.socket $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.socket
 	install -D -m 644 scripts/systemd/dconn.service $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service
 	sed -i 's|^ExecStart=dconn|ExecStart=$(PREFIX)/bin/dconn|' $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service

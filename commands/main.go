@@ -115,7 +115,6 @@ var subcommands = []struct {
 	{"describe", newDescribe},
 	{"wait", newWait},
 	{"version", newVersion},
-	{"exit-codes", newExitCodes},
 }
 
 // newRoot makes the command that args name, or all of them where they name
@@ -150,7 +149,20 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	for _, c := range subcommands {
 		root.AddCommand(c.make(s))
 	}
+	root.AddCommand(newMan())
+	for _, t := range topics {
+		root.AddCommand(t.command())
+	}
 	return root
+}
+
+// everyCommand lists the commands below cmd, nested ones too.
+func everyCommand(cmd *cobra.Command) []*cobra.Command {
+	var every []*cobra.Command
+	for _, c := range cmd.Commands() {
+		every = append(append(every, c), everyCommand(c)...)
+	}
+	return every
 }
 
 // known refuses a command that does not exist and names the nearest that does.

@@ -2,9 +2,7 @@ package commands
 
 import (
 	"bytes"
-	"context"
 	"math"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -162,23 +160,6 @@ func TestSeconds(t *testing.T) {
 		var d seconds
 		if err := d.Set(text); err == nil {
 			t.Errorf("%q = %v, want an error", text, &d)
-		}
-	}
-}
-
-// The files in completions/ are what the binary generates.
-func TestCompletionsAreCurrent(t *testing.T) {
-	for shell, file := range map[string]string{"bash": "dconn.bash", "zsh": "_dconn", "fish": "dconn.fish"} {
-		s, out := testStreams()
-		if err := run(context.Background(), s, []string{"completion", shell}); err != nil {
-			t.Fatal(err)
-		}
-		kept, err := os.ReadFile("../completions/" + file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out.String() != string(kept) {
-			t.Errorf("completions/%s is not what dconn completion %s prints: make completions", file, shell)
 		}
 	}
 }
