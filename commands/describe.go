@@ -43,24 +43,30 @@ func newDescribe(s *streams) *cobra.Command {
 }
 
 func runDescribe(ctx context.Context, o *describeOptions) error {
-	var args []any
-	if o.uri != "" {
-		args = []any{o.uri}
-	}
 	return o.join(ctx, func(ctx context.Context, s *session.Session) error {
-		result, err := s.Call(ctx, wire.Describe, args, nil)
+		entries, err := describe(ctx, s, o.uri)
 		if err != nil {
 			return err
-		}
-		var entries []any
-		if len(result.Args) == 1 {
-			entries, _ = result.Args[0].([]any)
 		}
 		if o.uri != "" && len(entries) == 0 {
 			return wire.Errorf(wire.ErrNoSuchProcedure, "nothing here goes by that name")
 		}
 		return o.show(entries)
 	})
+}
+
+// describe asks the daemon for the entry of uri, or for all of them.
+func describe(ctx context.Context, s *session.Session, uri string) ([]any, error) {
+	var args []any
+	if uri != "" {
+		args = []any{uri}
+	}
+	result, err := s.Call(ctx, wire.Describe, args, nil)
+	if err != nil || len(result.Args) != 1 {
+		return nil, err
+	}
+	entries, _ := result.Args[0].([]any)
+	return entries, nil
 }
 
 func (o *describeOptions) show(entries []any) error {

@@ -153,6 +153,9 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	for _, t := range topics {
 		root.AddCommand(t.command())
 	}
+	if completing(args) {
+		addCompletions(root)
+	}
 	return root
 }
 

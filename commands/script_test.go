@@ -5,8 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,6 +30,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
+			completions, err := filepath.Abs("../completions")
+			if err != nil {
+				return err
+			}
+			e.Setenv("COMPLETIONS", completions)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return buildFakeRoot(filepath.Join(e.WorkDir, "root"))
 		},
@@ -33,9 +42,13 @@ func TestScripts(t *testing.T) {
 			if cond == "root" {
 				return os.Geteuid() == 0, nil
 			}
+			if file, ok := strings.CutPrefix(cond, "file:"); ok {
+				_, err := os.Stat(file)
+				return err == nil, nil
+			}
 			return false, errors.New("unknown condition " + cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "soon": soon, "hanging": hanging},
 	})
 }
 
@@ -56,6 +69,38 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, expected %d", got, want)
+	}
+}
+
+// hanging COMMAND... runs a command while the daemon, whose process id is in the
+// file pid, is stopped: the command must not hang with it.
+func hanging(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: hanging COMMAND [ARG...]")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile("pid")))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	ts.Check(ts.Exec("timeout", append([]string{"10"}, args...)...))
+}
+
+// soon REGEXP COMMAND... runs a command until its output matches: a daemon on a
+// loaded machine may be too slow for one TAB.
+func soon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: soon REGEXP COMMAND [ARG...]")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("the output still does not match %q", args[0])
+		}
 	}
 }
 

@@ -35,6 +35,11 @@ const (
 	OnRegistration    = "wamp.registration.on_create"
 	MatchRegistration = "wamp.registration.match"
 
+	// ListSubscriptions and GetSubscription belong to the subscription meta
+	// API: the ids by how they match, and what one of them is.
+	ListSubscriptions = "wamp.subscription.list"
+	GetSubscription   = "wamp.subscription.get"
+
 	// MaxURI bounds a URI in bytes; longer ones are nobody's procedure.
 	MaxURI = 256
 )
