@@ -39,6 +39,27 @@ type Capability struct {
 	Topics     []Topic
 	// Watch reports changes until ctx ends; nil if there are none to report.
 	Watch func(ctx context.Context, publish Publish)
+	// Probe looks at what the capability needs and changes nothing, for
+	// `dconn doctor`; nil if it needs nothing.
+	Probe func(ctx context.Context) Finding
+}
+
+// State is how what was looked at fares.
+type State string
+
+// The states of a Finding. None is absent hardware or an absent service: no
+// failure.
+const (
+	OK   State = "ok"
+	Fail State = "fail"
+	None State = "none"
+)
+
+// Finding is what a probe found. Fix mends a failure: a line for a shell.
+type Finding struct {
+	State State
+	Found string
+	Fix   string
 }
 
 // Publish publishes an event on the topic `on_<event>` of the capability.

@@ -7,6 +7,9 @@ race=()
 if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then
     race=(-race)
 fi
+if [ "${DCONN_TEST_ALL:-}" = 1 ] && ! command -v dbus-daemon >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qqy install --no-install-recommends dbus-daemon >/dev/null
+fi
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 go test "${race[@]}" -v -timeout 10m ./... >"$out" 2>&1

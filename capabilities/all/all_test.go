@@ -36,6 +36,11 @@ func TestSuite(t *testing.T) {
 			described(t, c)
 			absent(t, c)
 			watchEnds(t, c)
+			if c.Probe != nil {
+				if f := c.Probe(t.Context()); f.State == capabilities.Fail || f.Found == "" || f.Fix != "" {
+					t.Errorf("absent hardware is no failure: %+v", f)
+				}
+			}
 		})
 	}
 }

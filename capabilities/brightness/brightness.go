@@ -18,13 +18,15 @@ type brightness struct {
 	// asUser sets a backlight that this process may not write to; nil where
 	// nobody can.
 	asUser func(ctx context.Context, name string, raw int64) error
+	// mayAsUser is why asUser would fail; nil where asUser is.
+	mayAsUser func(ctx context.Context) error
 }
 
 // New makes the capability.
 func New(env capabilities.Env) capabilities.Capability {
 	b := &brightness{env: env, class: env.Path("sys/class/backlight")}
 	if env.Root == "/" {
-		b.asUser = setByLogind
+		b.asUser, b.mayAsUser = setByLogind, maySetByLogind
 	}
 	device := capabilities.Param{
 		Name: "device", Type: capabilities.Text, Optional: true, Named: true,
@@ -60,6 +62,7 @@ func New(env capabilities.Env) capabilities.Capability {
 			},
 		}},
 		Watch: b.watch,
+		Probe: b.probe,
 	}
 }
 
