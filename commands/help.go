@@ -14,8 +14,11 @@ func newHelp() *cobra.Command {
 		Short: "show how a command is used",
 		RunE: func(cmd *cobra.Command, words []string) error {
 			about, rest, err := cmd.Root().Find(words)
-			if err != nil || len(rest) > 0 {
+			if err != nil {
 				return known(cmd.Root(), words)
+			}
+			if len(rest) > 0 {
+				return known(about, rest)
 			}
 			return about.Help()
 		},

@@ -136,9 +136,7 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%v", err).hint("%s --help", cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(newHelp())
 	for _, c := range subcommands {
 		if len(args) > 0 && args[0] == c.name {
@@ -169,13 +167,17 @@ func everyCommand(cmd *cobra.Command) []*cobra.Command {
 }
 
 // known refuses a command that does not exist and names the nearest that does.
-func known(root *cobra.Command, args []string) error {
+func known(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	f := usage("unknown command %q", args[0]).hint("dconn --help")
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		f = f.hint("did you mean: dconn %s", near[0])
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	f := usage("unknown command %q", args[0]).hint("%s --help", cmd.CommandPath())
+	if near := nearest(args[0], names); near != "" {
+		f = f.hint("did you mean: %s %s", cmd.CommandPath(), near)
 	}
 	return f
 }

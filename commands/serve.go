@@ -131,14 +131,30 @@ func (o *serveOptions) capabilities(log *slog.Logger) ([]capabilities.Capability
 	for _, c := range caps {
 		names = append(names, c.Name)
 	}
-	for _, asked := range slices.Concat(o.enable, o.disable) {
-		if !slices.Contains(names, asked) {
-			return nil, usage("no capability %q: there are %s", asked, strings.Join(names, ", "))
-		}
+	if err := offered("--enable", o.enable, names); err != nil {
+		return nil, err
+	}
+	if err := offered("--disable", o.disable, names); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(caps, func(c capabilities.Capability) bool {
 		return len(o.enable) > 0 && !slices.Contains(o.enable, c.Name) || slices.Contains(o.disable, c.Name)
 	}), nil
+}
+
+// offered refuses what flag asks for and no capability is called.
+func offered(flag string, asked, names []string) error {
+	for _, name := range asked {
+		if slices.Contains(names, name) {
+			continue
+		}
+		f := usage("%s: no capability %q: there are %s", flag, name, strings.Join(names, ", "))
+		if near := nearest(name, names); near != "" {
+			return f.hint("did you mean: %s", near)
+		}
+		return f.hint("dconn serve %s %s", flag, names[0])
+	}
+	return nil
 }
 
 // listen takes the sockets that systemd hands over, else opens its own.
