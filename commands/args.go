@@ -32,6 +32,7 @@ func (m *message) addFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&m.strings, "strings", "s", false, "take every word as text, for data from elsewhere")
 	f.StringArrayVarP(&m.named, "kwarg", "k", nil, "a keyword argument, `NAME=VALUE` (repeatable)")
 	f.StringVar(&m.input, "input", "", "read {\"args\":[],\"kwargs\":{}} from `FILE`, - for stdin")
+	onlyOnCommandLine(f, "kwarg", "input")
 }
 
 // parse reads URI [ARG...].

@@ -71,15 +71,8 @@ func describe(ctx context.Context, s *session.Session, uri string) ([]any, error
 
 func (o *describeOptions) show(entries []any) error {
 	switch {
-	case o.format == "json":
-		return o.printJSON(entries)
-	case o.format == "ndjson":
-		for _, e := range entries {
-			if err := o.printJSON(e); err != nil {
-				return err
-			}
-		}
-		return nil
+	case o.machine():
+		return o.printList(o.format, nil, entries)
 	case o.uri != "":
 		for _, e := range entries {
 			if err := o.page(e); err != nil {

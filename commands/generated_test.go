@@ -107,7 +107,7 @@ func TestManRenders(t *testing.T) {
 			}
 		}
 	})
-	for _, c := range subcommands {
+	for _, c := range subcommands() {
 		page := "dconn-" + c.name
 		if !strings.Contains(shown["dconn.1"], page+"(1)") || !strings.Contains(shown[page+".1"], "dconn "+c.name) {
 			t.Errorf("%s has no page, or dconn.1 does not name it", page)

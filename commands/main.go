@@ -80,7 +80,7 @@ func run(ctx context.Context, s *streams, args []string) error {
 	case errors.As(err, &cut), errors.As(context.Cause(ctx), &cut):
 		return cut
 	}
-	f := explain(err, cmd.Annotations[subjectKey])
+	f := blame(cmd, explain(err, cmd.Annotations[subjectKey]))
 	s.report(f, wantsJSON(cmd))
 	return f
 }
@@ -102,19 +102,26 @@ func wantsJSON(cmd *cobra.Command) bool {
 	return ok && o.machine()
 }
 
-// subcommands lists every command, in the order of the README.
-var subcommands = []struct {
+// subcommand is a command that is not made yet.
+type subcommand struct {
 	name string
 	make func(*streams) *cobra.Command
-}{
-	{"serve", newServe},
-	{"call", newCall},
-	{"publish", newPublish},
-	{"subscribe", newSubscribe},
-	{"register", newRegister},
-	{"describe", newDescribe},
-	{"wait", newWait},
-	{"version", newVersion},
+}
+
+// subcommands lists every command, in the order of the README. It is a
+// function because some of them look at all of them.
+func subcommands() []subcommand {
+	return []subcommand{
+		{"serve", newServe},
+		{"call", newCall},
+		{"publish", newPublish},
+		{"subscribe", newSubscribe},
+		{"register", newRegister},
+		{"describe", newDescribe},
+		{"wait", newWait},
+		{"config", newConfig},
+		{"version", newVersion},
+	}
 }
 
 // newRoot makes the command that args name, or all of them where they name
@@ -138,13 +145,13 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(newHelp())
-	for _, c := range subcommands {
+	for _, c := range subcommands() {
 		if len(args) > 0 && args[0] == c.name {
 			root.AddCommand(c.make(s))
 			return root
 		}
 	}
-	for _, c := range subcommands {
+	for _, c := range subcommands() {
 		root.AddCommand(c.make(s))
 	}
 	root.AddCommand(newMan())

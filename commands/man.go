@@ -193,7 +193,7 @@ func configPage(root *cobra.Command) string {
 		"An option on the command line wins over its environment variable, that over the",
 		"user's file, that over the system's, that over the default."))
 	p.section("SETTINGS")
-	for _, s := range settings(root) {
+	for _, s := range options(root) {
 		p.setting(s)
 	}
 	p.section("EXAMPLES")
@@ -206,7 +206,7 @@ func configPage(root *cobra.Command) string {
 }
 
 // setting writes what a setting means, to each of its commands.
-func (p *page) setting(s setting) {
+func (p *page) setting(s option) {
 	p.tagged(bold(s.name) + " = " + italic(valueOf(s.uses[0].flag)))
 	for i, u := range s.uses {
 		if i > 0 {

@@ -77,6 +77,7 @@ func newRegister(s *streams) *cobra.Command {
 	f.IntVar(&o.queue, "queue", 64, "how many calls may wait for that, before the answer is "+wire.ErrBusy)
 	f.IntVar(&o.maxOutput, "max-output", 4<<20-4<<10, "bytes of output that are accepted")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once registered")
+	onlyOnCommandLine(f, "ready-fd")
 	return cmd
 }
 

@@ -51,6 +51,7 @@ func newServe(s *streams) *cobra.Command {
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once serving")
+	onlyOnCommandLine(f, "ready-fd")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	f.StringVar(&o.root, "device-root", "/", "directory that device paths hang off")
 	_ = f.MarkHidden("device-root")

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,99 +10,134 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/deskconn/dconn/client"
 )
 
-// setting is what a config file and the environment may set: a flag, as all
-// the commands that have it see it.
-type setting struct {
-	name string
-	uses []use
+// read takes the settings of a table, which are for cmd and all below it.
+func (l layer) read(cmd *cobra.Command, table map[string]any) error {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		var err error
+		if inner, ok := table[key].(map[string]any); ok {
+			err = l.readTable(cmd, key, inner)
+		} else {
+			err = l.readValue(cmd, key, table[key])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// use is one meaning of a setting.
-type use struct {
-	flag     *pflag.Flag
-	commands []string
-}
-
-// commands are those that take the setting, in any meaning.
-func (s setting) commands() string {
+func (l layer) readTable(parent *cobra.Command, name string, table map[string]any) error {
 	var names []string
-	for _, u := range s.uses {
-		names = append(names, u.commands...)
+	for _, cmd := range parent.Commands() {
+		if cmd.Name() == name {
+			return l.read(cmd, table)
+		}
+		names = append(names, cmd.Name())
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	wrong := wrongSetting(l.file, "unknown table [%s]", keyIn(parent, name))
+	if near := nearest(name, names); near != "" {
+		return wrong.hint("did you mean: [%s]", keyIn(parent, near))
+	}
+	return wrong.hint("tables have the names of commands: dconn --help")
 }
 
-// settings lists those of every command, by name.
-func settings(root *cobra.Command) []setting {
-	byName := map[string]*setting{}
-	for _, cmd := range everyCommand(root) {
-		command := strings.TrimPrefix(cmd.CommandPath(), root.Name()+" ")
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if !isSetting(cmd, f) {
-				return
-			}
-			if byName[f.Name] == nil {
-				byName[f.Name] = &setting{name: f.Name}
-			}
-			byName[f.Name].add(command, f)
-		})
+func (l layer) readValue(cmd *cobra.Command, name string, v any) error {
+	flags := flagsBelow(cmd)
+	if !slices.ContainsFunc(flags[name], configurable) {
+		return unknownSetting(l.file, cmd, name, flags)
 	}
-	var list []setting
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		list = append(list, *byName[name])
+	var refused error
+	for _, f := range flags[name] {
+		text, err := asFlag(f, v)
+		if err == nil {
+			err = accept(f, text)
+		}
+		if err == nil {
+			l.values[keyIn(cmd, name)] = text
+			return nil
+		}
+		refused = cmp.Or(refused, err)
 	}
-	return list
+	return wrongSetting(l.file, "%s = %s: %v", keyIn(cmd, name), literal(v), refused)
 }
 
-// isSetting reports whether a flag is more than a word on a command line. cobra
-// adds the completion commands when a config file has been read already.
-func isSetting(cmd *cobra.Command, f *pflag.Flag) bool {
-	return cmd.HasParent() && cmd.IsAvailableCommand() && cmd.Parent().Name() != "completion" && !f.Hidden && configurable(f)
+// flagsBelow are the flags of cmd and all below it, by their names.
+func flagsBelow(cmd *cobra.Command) map[string][]*pflag.Flag {
+	flags := map[string][]*pflag.Flag{}
+	_ = cmd.LocalFlags() // makes Flags have those of its parents too
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		flags[f.Name] = append(flags[f.Name], f)
+	})
+	for _, sub := range cmd.Commands() {
+		for name, more := range flagsBelow(sub) {
+			flags[name] = append(flags[name], more...)
+		}
+	}
+	return flags
 }
 
-func (s *setting) add(command string, f *pflag.Flag) {
-	i := slices.IndexFunc(s.uses, func(u use) bool { return u.flag.Usage == f.Usage })
-	if i < 0 {
-		i = len(s.uses)
-		s.uses = append(s.uses, use{flag: f})
+func unknownSetting(file string, cmd *cobra.Command, name string, flags map[string][]*pflag.Flag) error {
+	wrong := wrongSetting(file, "unknown setting %q", name)
+	hint := "settings have the names of flags, without the dashes"
+	if cmd.HasParent() {
+		wrong = wrongSetting(file, "%s has no setting %q", cmd.CommandPath(), name)
+		hint = "dconn config show" + strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name())
 	}
-	s.uses[i].commands = append(s.uses[i].commands, command)
+	if len(flags[name]) > 0 {
+		hint = "--" + name + " is for the command line only"
+	} else if near := nearest(name, slices.Sorted(maps.Keys(flags))); near != "" {
+		hint = "did you mean: " + near
+	}
+	return wrong.hint("%s", hint)
 }
 
-// environmentText is made from the flags of the tree.
-func environmentText(root *cobra.Command) string {
-	var b strings.Builder
-	b.WriteString(lines(
-		"A flag on the command line wins over its variable, that over a line in the user's",
-		"config file, that over one in the system's, that over the default.",
-		"",
-		"Read, each as if its flag were given:",
-		"", ""))
-	for _, s := range settings(root) {
-		fmt.Fprintf(&b, "  %s\n      --%s of %s\n", envName(s.name), s.name, s.commands())
+// accept sets f, or says what it takes.
+func accept(f *pflag.Flag, text string) error {
+	err := f.Value.Set(text)
+	if rule, ok := rules[f.Value.Type()]; ok && err != nil {
+		return errors.New(rule)
 	}
-	b.WriteString(lines("",
-		"Read as well:",
-		"",
-		"  XDG_RUNTIME_DIR   its dconn/dconn.sock is the daemon's socket; without it,",
-		"                    "+client.SystemSocket,
-		"  XDG_CONFIG_HOME   its dconn/config.toml is the user's config file (~/.config)",
-		"  XDG_CACHE_HOME    its dconn/ keeps what completion learnt (~/.cache)",
-		"  NO_COLOR          if set and not empty, no colour",
-		"  TERM              dumb is no colour",
-		"",
-		"Set for the commands that register runs:",
-		"",
-		"  DCONN_URI             the procedure that was called",
-		"  DCONN_CALLER          who called it, as the router says: uid:1000",
-		"  DCONN_DEVICE          the paired device that called, empty on one machine",
-		"  DCONN_ARGS_JSON       {\"args\":[],\"kwargs\":{}}, the arguments",
-		"  DCONN_ARGS_TRUNCATED  1 if they are too long for that (64 KiB)",
-		""))
-	return b.String()
+	return err
+}
+
+// rules are what flags take whose own errors are about strconv.
+var rules = map[string]string{
+	"int": "must be a whole number", "bool": "must be true or false",
+	"string": "must be text, in quotes", "stringSlice": `must be a list: ["a", "b"]`,
+}
+
+// asFlag writes a value of a file as it would stand on the command line.
+func asFlag(f *pflag.Flag, v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case []any:
+		return listAsFlag(f, v)
+	}
+	if kind := f.Value.Type(); kind == "string" || kind == "stringSlice" {
+		return "", errors.New(rules[kind])
+	}
+	return fmt.Sprint(v), nil
+}
+
+func listAsFlag(f *pflag.Flag, list []any) (string, error) {
+	words := make([]string, len(list))
+	for i, e := range list {
+		word, ok := e.(string)
+		if _, takesList := f.Value.(pflag.SliceValue); !ok || !takesList {
+			return "", errors.New(cmp.Or(rules[f.Value.Type()], "must be one value, not a list"))
+		}
+		words[i] = word
+	}
+	return strings.Join(words, ","), nil
+}
+
+// literal shows a value for an error.
+func literal(v any) string {
+	if text, ok := v.(string); ok {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprint(v)
 }

@@ -43,6 +43,7 @@ func newSubscribe(s *streams) *cobra.Command {
 	o.output.addFlags(f, "raw", "json", "ndjson")
 	f.IntVarP(&o.count, "count", "n", 0, "stop after `N` events; 0 goes on for ever")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once subscribed")
+	onlyOnCommandLine(f, "ready-fd")
 	return cmd
 }
 
