@@ -120,6 +120,7 @@ func subcommands() []subcommand {
 		{"describe", newDescribe},
 		{"wait", newWait},
 		{"config", newConfig},
+		{"doctor", newDoctor},
 		{"version", newVersion},
 	}
 }
