@@ -61,6 +61,9 @@ func freshCommand(t *testing.T, words ...string) *cobra.Command {
 // shows it.
 func sample(t *testing.T, f *pflag.Flag) (text, shown string) {
 	t.Helper()
+	if c, ok := f.Value.(chooser); ok {
+		return c.offers()[1], c.offers()[1]
+	}
 	switch kind := f.Value.Type(); kind {
 	case "string":
 		return "sample", "sample"
