@@ -15,6 +15,9 @@ type Invocation struct {
 	Kwargs    map[string]any
 	Caller    wamp.ID // the caller's session
 	AuthID    string  // who the router says the caller is
+	// Progress sends what there is before the result; nil unless the caller
+	// asks for it. Where the caller reads slowly it waits.
+	Progress func(context.Context, Result) error
 }
 
 // Handler answers invocations, each on a goroutine of its own. Its ctx ends
@@ -33,7 +36,7 @@ func (s *Session) Register(ctx context.Context, procedure string, handle Handler
 		}
 	})
 	msg := &wamp.Register{Request: id, Options: wamp.Dict{"disclose_caller": true}, Procedure: wamp.URI(procedure)}
-	answer, err := s.ask(ctx, id, r, msg, nil)
+	answer, err := s.ask(ctx, id, r, msg)
 	if err != nil {
 		return err
 	}
@@ -55,6 +58,11 @@ func (s *Session) invoke(m *wamp.Invocation) {
 	call.Procedure, _ = wamp.AsString(m.Details["procedure"])
 	call.Caller, _ = wamp.AsID(m.Details["caller"])
 	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
+	if m.Details["receive_progress"] == true {
+		call.Progress = func(ctx context.Context, r Result) error {
+			return s.link.Send(ctx, yieldOf(m.Request, r, true))
+		}
+	}
 	s.handlers.Go(func() {
 		defer func() {
 			s.mu.Lock()
@@ -74,7 +82,7 @@ func (s *Session) invoke(m *wamp.Invocation) {
 // the caller never waits for nothing.
 func (s *Session) yield(id wamp.ID, result Result, err error) {
 	if err == nil {
-		err = s.link.Send(s.end, &wamp.Yield{Request: id, Options: wamp.Dict{}, Arguments: result.Args, ArgumentsKw: result.Kwargs})
+		err = s.link.Send(s.end, yieldOf(id, result, false))
 		if err == nil || s.end.Err() != nil {
 			return
 		}
@@ -88,6 +96,14 @@ func (s *Session) yield(id wamp.ID, result Result, err error) {
 		Type: wamp.INVOCATION, Request: id, Details: wamp.Dict{},
 		Error: wamp.URI(e.URI), Arguments: e.Args, ArgumentsKw: e.Kwargs,
 	})
+}
+
+func yieldOf(id wamp.ID, r Result, more bool) *wamp.Yield {
+	options := wamp.Dict{}
+	if more {
+		options["progress"] = true
+	}
+	return &wamp.Yield{Request: id, Options: options, Arguments: r.Args, ArgumentsKw: r.Kwargs}
 }
 
 // ErrCanceled is the cause of a handler's ctx when its caller gave up.

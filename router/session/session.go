@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -47,8 +46,9 @@ type Session struct {
 // goroutine before any later message is looked at, so that no event or
 // invocation can slip in between.
 type request struct {
-	accept func(wamp.Message)
-	answer chan wamp.Message
+	accept   func(wamp.Message)
+	progress func(Result) // of a call, nil if only its result is wanted
+	answer   chan wamp.Message
 }
 
 // roles are the WAMP roles and features of our sessions.
@@ -251,12 +251,22 @@ func answered(msg wamp.Message) wamp.ID {
 
 func (s *Session) answer(msg wamp.Message) {
 	id := answered(msg)
+	result, _ := msg.(*wamp.Result)
+	more := result != nil && result.Details["progress"] == true
 	s.mu.Lock()
 	r := s.pending[id]
-	delete(s.pending, id)
+	if !more {
+		delete(s.pending, id)
+	}
 	s.mu.Unlock()
-	if r == nil {
+	switch {
+	case r == nil:
 		return // late: its caller gave up
+	case more:
+		if r.progress != nil { // else it was not asked for
+			r.progress(Result{Args: result.Arguments, Kwargs: result.ArgumentsKw})
+		}
+		return
 	}
 	if r.accept != nil {
 		r.accept(msg)
@@ -274,16 +284,29 @@ func (s *Session) newRequest(accept func(wamp.Message)) (wamp.ID, *request) {
 	return s.lastRequest, r
 }
 
-// ask sends msg, whose request id is id, and waits for the answer. canceled
-// says what to do when ctx ends first; nil means nothing.
-func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Message, canceled func()) (wamp.Message, error) {
-	if err := s.link.Send(ctx, msg); err != nil {
-		s.forget(id)
-		if s.Err() != nil {
-			return nil, s.Err()
-		}
-		return nil, sendError(s.link, err)
+// ask sends msg, whose request id is id, and waits for the answer.
+func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Message) (wamp.Message, error) {
+	if err := s.send(ctx, id, msg); err != nil {
+		return nil, err
 	}
+	return s.await(ctx, id, r)
+}
+
+// send sends the message of a request, which is forgotten on error.
+func (s *Session) send(ctx context.Context, id wamp.ID, msg wamp.Message) error {
+	err := s.link.Send(ctx, msg)
+	if err == nil {
+		return nil
+	}
+	s.forget(id)
+	if s.Err() != nil {
+		return s.Err()
+	}
+	return sendError(s.link, err)
+}
+
+// await waits for the answer to a request that was sent, until ctx ends.
+func (s *Session) await(ctx context.Context, id wamp.ID, r *request) (wamp.Message, error) {
 	select {
 	case answer := <-r.answer:
 		return answer, failure(answer)
@@ -298,9 +321,6 @@ func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Mess
 	s.forget(id)
 	if s.Err() != nil {
 		return nil, s.Err()
-	}
-	if canceled != nil {
-		canceled()
 	}
 	return nil, context.Cause(ctx)
 }
@@ -317,95 +337,6 @@ func (s *Session) forget(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.pending, id)
-}
-
-// Call calls a procedure. When ctx ends first, the call is canceled at the
-// router, which interrupts the callee, and the error is the cause of ctx.
-func (s *Session) Call(ctx context.Context, procedure string, args []any, kwargs map[string]any) (Result, error) {
-	id, r := s.newRequest(nil)
-	call := &wamp.Call{Request: id, Options: wamp.Dict{}, Procedure: wamp.URI(procedure), Arguments: args, ArgumentsKw: kwargs}
-	answer, err := s.ask(ctx, id, r, call, func() {
-		last, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer stop()
-		_ = s.link.Send(last, &wamp.Cancel{Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
-	})
-	if err != nil {
-		return Result{}, err
-	}
-	result, err := as[*wamp.Result](answer)
-	if err != nil {
-		return Result{}, err
-	}
-	return Result{Args: result.Arguments, Kwargs: result.ArgumentsKw}, nil
-}
-
-// Result is what a procedure returns.
-type Result struct {
-	Args   []any
-	Kwargs map[string]any
-}
-
-// Publish publishes an event. With ack it waits until the router has it.
-func (s *Session) Publish(ctx context.Context, topic string, args []any, kwargs map[string]any, ack bool) error {
-	msg := &wamp.Publish{Topic: wamp.URI(topic), Arguments: args, ArgumentsKw: kwargs, Options: wamp.Dict{}}
-	if !ack {
-		s.mu.Lock()
-		s.lastRequest++
-		msg.Request = s.lastRequest
-		s.mu.Unlock()
-		return s.link.Send(ctx, msg)
-	}
-	id, r := s.newRequest(nil)
-	msg.Request = id
-	msg.Options["acknowledge"] = true
-	answer, err := s.ask(ctx, id, r, msg, nil)
-	if err != nil {
-		return err
-	}
-	_, err = as[*wamp.Published](answer)
-	return err
-}
-
-// Event is one event of a subscription.
-type Event struct {
-	Topic       string // "" unless the subscription is by a pattern
-	Publication uint64
-	Publisher   string // who the router says published it, "" if it does not
-	Args        []any
-	Kwargs      map[string]any
-}
-
-func newEvent(m *wamp.Event) *Event {
-	e := &Event{Publication: uint64(m.Publication), Args: m.Arguments, Kwargs: m.ArgumentsKw}
-	e.Topic, _ = m.Details["topic"].(string)
-	e.Publisher, _ = m.Details["publisher_authid"].(string)
-	return e
-}
-
-// How a subscription's URI is compared with a topic.
-const (
-	Exact    = wamp.MatchExact
-	Prefix   = wamp.MatchPrefix
-	Wildcard = wamp.MatchWildcard
-)
-
-// Subscribe subscribes to a topic by match. handle gets every event from the first one on, in order, on the receiving
-// goroutine: while it runs, nothing else arrives.
-func (s *Session) Subscribe(ctx context.Context, topic, match string, handle func(*Event)) error {
-	id, r := s.newRequest(func(answer wamp.Message) {
-		if m, ok := answer.(*wamp.Subscribed); ok {
-			s.mu.Lock()
-			s.subscriptions[m.Subscription] = handle
-			s.mu.Unlock()
-		}
-	})
-	msg := &wamp.Subscribe{Request: id, Options: wamp.Dict{"match": match}, Topic: wamp.URI(topic)}
-	answer, err := s.ask(ctx, id, r, msg, nil)
-	if err != nil {
-		return err
-	}
-	_, err = as[*wamp.Subscribed](answer)
-	return err
 }
 
 func as[M wamp.Message](answer wamp.Message) (M, error) {
