@@ -65,7 +65,11 @@ func IsMeta(uri string) bool { return strings.HasPrefix(uri, "wamp.") }
 // CheckURI refuses what is not a WAMP URI by the loose rule of the WAMP
 // specification, section "URIs": components without space, `#` or control
 // characters, none of them empty.
-func CheckURI(uri string) error {
+func CheckURI(uri string) error { return CheckPattern(uri, "exact") }
+
+// CheckPattern is CheckURI for a subscription by match: with "wildcard" a
+// component may be empty, with "prefix" the last one.
+func CheckPattern(uri, match string) error {
 	switch {
 	case uri == "":
 		return fmt.Errorf("a URI is missing")
@@ -74,8 +78,10 @@ func CheckURI(uri string) error {
 	case !utf8.ValidString(uri):
 		return fmt.Errorf("not a URI: %q is not UTF-8", uri)
 	}
-	for _, part := range strings.Split(uri, ".") {
-		if part == "" {
+	parts := strings.Split(uri, ".")
+	for i, part := range parts {
+		mayBeEmpty := match == "wildcard" || match == "prefix" && i == len(parts)-1
+		if part == "" && !mayBeEmpty {
 			return fmt.Errorf("not a URI: %q has an empty part between its dots", uri)
 		}
 	}
