@@ -25,19 +25,42 @@ func Fill(template, args []string, kwargs map[string]string, allowDash bool) ([]
 	argv := make([]string, len(template))
 	for i, t := range template {
 		filled, err := fill(t, args, kwargs)
-		switch {
-		case err != nil:
+		if err == nil {
+			err = check(filled, t, allowDash || strings.HasPrefix(t, "-"))
+		}
+		if err != nil {
 			return nil, err
-		case strings.Contains(filled, "\x00"):
-			return nil, fmt.Errorf("an argument for %s contains a NUL byte", t)
-		case len(filled) > maxElement:
-			return nil, fmt.Errorf("an argument for %s has %d bytes, more than %d", t, len(filled), maxElement)
-		case !allowDash && strings.HasPrefix(filled, "-") && !strings.HasPrefix(t, "-"):
-			return nil, fmt.Errorf("an argument for %s begins with a dash: %.40q", t, filled)
 		}
 		argv[i] = filled
 	}
 	return argv, nil
+}
+
+// Shell is the argv by which sh runs script with args as $1, $2 and so on, so
+// that they stay data. They obey the rules of Fill.
+func Shell(script string, args []string, allowDash bool) ([]string, error) {
+	for i, a := range args {
+		if err := check(a, fmt.Sprintf("$%d", i+1), allowDash); err != nil {
+			return nil, err
+		}
+	}
+	return append([]string{"sh", "-c", script, "sh"}, args...), nil
+}
+
+// HasPlaceholder reports whether Fill would replace something in text.
+func HasPlaceholder(text string) bool { return placeholder().MatchString(text) }
+
+// check refuses an element that execve(2) or a command would misread.
+func check(element, place string, allowDash bool) error {
+	switch {
+	case strings.Contains(element, "\x00"):
+		return fmt.Errorf("an argument for %s contains a NUL byte", place)
+	case len(element) > maxElement:
+		return fmt.Errorf("an argument for %s has %d bytes, more than %d", place, len(element), maxElement)
+	case !allowDash && strings.HasPrefix(element, "-"):
+		return fmt.Errorf("an argument for %s begins with a dash: %.40q", place, element)
+	}
+	return nil
 }
 
 func fill(template string, args []string, kwargs map[string]string) (string, error) {

@@ -1,6 +1,6 @@
-// Package runner runs a child process for register: argv filled from the
-// call, input on stdin, bounded output, and the whole process group ended
-// when the call ends first.
+// Package runner runs a child process for a call or an event: argv filled from
+// its arguments, input on stdin, bounded output, and the whole process group
+// ended when the call ends first.
 package runner
 
 import (
@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,7 +22,9 @@ type Spec struct {
 	Argv      []string // Argv[0] is what it is called
 	Env       []string
 	Stdin     []byte
-	MaxOutput int // bytes of stdout
+	MaxOutput int       // bytes of stdout that are kept for Outcome
+	Stdout    io.Writer // takes stdout instead; its error ends the command
+	Stderr    io.Writer // takes stderr as well, nil if only its tail is wanted
 }
 
 // Outcome is how a command ended that could be started.
@@ -51,14 +52,20 @@ var ErrTooMuch = errors.New("too much output")
 func Run(ctx context.Context, spec Spec) (*Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stdout := &capped{max: spec.MaxOutput, full: func() { cancel(ErrTooMuch) }}
+	stdout := &capped{max: spec.MaxOutput}
 	stderr := &tail{}
 	cmd := exec.CommandContext(ctx, spec.Path)
 	cmd.Args = spec.Argv
 	cmd.Env = spec.Env
 	cmd.Stdin = bytes.NewReader(spec.Stdin)
-	cmd.Stdout = stdout
+	cmd.Stdout = ending{stdout, cancel}
+	if spec.Stdout != nil {
+		cmd.Stdout = ending{spec.Stdout, cancel}
+	}
 	cmd.Stderr = stderr
+	if spec.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(stderr, spec.Stderr)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var deadline time.Time
 	cmd.Cancel = func() error {
@@ -115,18 +122,29 @@ func outcome(cmd *exec.Cmd, stdout []byte, stderr string) *Outcome {
 	return o
 }
 
-// capped keeps what is written up to max bytes, then calls full once.
+// ending ends the command when its output cannot be taken.
+type ending struct {
+	io.Writer
+	cancel context.CancelCauseFunc
+}
+
+func (e ending) Write(p []byte) (int, error) {
+	n, err := e.Writer.Write(p)
+	if err != nil {
+		e.cancel(err)
+	}
+	return n, err
+}
+
+// capped keeps what is written, up to max bytes.
 type capped struct {
-	b    bytes.Buffer
-	max  int
-	full func()
-	once sync.Once
+	b   bytes.Buffer
+	max int
 }
 
 func (c *capped) Write(p []byte) (int, error) {
 	if c.b.Len()+len(p) > c.max {
-		c.once.Do(c.full)
-		return 0, io.ErrShortWrite
+		return 0, ErrTooMuch
 	}
 	return c.b.Write(p)
 }
