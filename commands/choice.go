@@ -15,8 +15,6 @@ type chooser interface {
 	offers() []string
 }
 
-func (o *output) offers() []string { return o.choices }
-
 // choice is a flag that takes one of a few words.
 type choice struct {
 	word  *string

@@ -160,8 +160,7 @@ func ask(ctx context.Context, socket, kind string) ([]offer, error) {
 		return nil, err
 	}
 	var offers []offer
-	for _, e := range entries {
-		d, _ := e.(map[string]any)
+	for _, d := range entries {
 		if kind == "" || kind == d["kind"] {
 			offers = append(offers, offer{field(d, "uri"), field(d, "doc")})
 		}
@@ -190,8 +189,7 @@ func subscribed(ctx context.Context, s *session.Session) ([]offer, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range got.Args {
-			d, _ := a.(map[string]any)
+		for _, d := range dicts(got.Args) {
 			if uri := field(d, "uri"); !wire.IsMeta(uri) {
 				offers = append(offers, offer{uri, "has subscribers"})
 			}

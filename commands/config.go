@@ -39,7 +39,7 @@ func configurable(f *pflag.Flag) bool {
 // the others from being used: doctor goes on with them.
 func configure(cmd *cobra.Command) error {
 	settable := false
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { settable = settable || configurable(f) })
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { settable = settable || configurable(f) })
 	if !settable {
 		return nil // help and version work whatever a config file says
 	}

@@ -45,13 +45,16 @@ func newConfigShow(s *streams) *cobra.Command {
 		Long: lines("Show what is set by the environment and by files; with COMMAND, every setting of",
 			"that command with the value in force, defaults too."),
 		Example: "  dconn config show --origin\n  dconn config show call",
-		RunE: func(_ *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
 			o.command = words
 			return runConfigShow(o)
 		},
 	}
 	f := cmd.Flags()
-	o.output.addFlags(f, "table", "json", "ndjson")
+	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
 	f.BoolVar(&o.origin, "origin", false, "say what set each: a variable, a file or default (always with json)")
 	return cmd
 }
@@ -68,11 +71,11 @@ func runConfigShow(o *configShowOptions) error {
 	if o.origin {
 		columns = append(columns, "origin")
 	}
-	rows := make([]any, len(settings))
+	rows := make([]map[string]any, len(settings))
 	for i, s := range settings {
 		rows[i] = map[string]any{"key": s.key, "value": s.value, "origin": s.origin}
 	}
-	return o.printList(o.format, columns, rows)
+	return o.list(columns, rows)
 }
 
 // settingsSet are the settings that the environment or a file has, by key,

@@ -47,6 +47,73 @@ func (t *target) join(ctx context.Context, use func(context.Context, *session.Se
 	return use(ctx, s)
 }
 
+// kept is something that lasts longer than a connection: a subscription, a
+// registration.
+type kept struct {
+	// begin makes it on a session that was joined; again says that another was
+	// lost before. Its ctx is about the making only.
+	begin func(ctx context.Context, s *session.Session, again bool) error
+	// lost says what the loss of it means: nil is that it shall be made again.
+	lost func(error) error
+	// within bounds the first making; 0 is no bound.
+	within time.Duration
+}
+
+// redial bounds an attempt to reconnect.
+const redial = 10 * time.Second
+
+// keep makes k, and makes it again whenever it is lost, until ctx ends. The
+// first time nothing is tried twice: what is wrong then may be wrong for good.
+func (t *target) keep(ctx context.Context, say func(string, ...any), k kept) error {
+	var pause client.Backoff
+	for again := false; ; again = true {
+		began := time.Now()
+		made, err := t.hold(ctx, k, again)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !made && !again:
+			return err
+		case time.Since(began) > 2*redial:
+			pause.Reset()
+		}
+		if over := k.lost(err); over != nil {
+			return over
+		}
+		wait := pause.Next()
+		say("%v; trying again in %.1f s", err, wait.Seconds())
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hold makes k on a new session and waits for the end of that. made says that
+// it came so far.
+func (t *target) hold(ctx context.Context, k kept, again bool) (made bool, err error) {
+	making, cancel := within(ctx, k.within)
+	if again {
+		making, cancel = context.WithTimeoutCause(ctx, redial, wire.Errorf(wire.ErrLost, "no answer within %v", redial))
+	}
+	defer cancel()
+	s, err := t.dial(making)
+	if err != nil {
+		return false, err
+	}
+	defer leave(s)
+	if err := k.begin(making, s, again); err != nil {
+		return false, err
+	}
+	select {
+	case <-ctx.Done():
+		return true, context.Cause(ctx)
+	case <-s.Done():
+		return true, s.Err()
+	}
+}
+
 // leave ends s; what it sent before still arrives.
 func leave(s *session.Session) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -28,6 +28,9 @@ func newDescribe(s *streams) *cobra.Command {
 		Example: "  dconn describe\n  dconn describe .brightness.set",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, words []string) (err error) {
+			if err := o.output.check(cmd.Flags()); err != nil {
+				return err
+			}
 			if len(words) == 1 {
 				if o.uri, err = uriOf(cmd, words[0]); err != nil {
 					return err
@@ -38,7 +41,7 @@ func newDescribe(s *streams) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
-	o.output.addFlags(f, "table", "json", "ndjson")
+	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
 	return cmd
 }
 
@@ -56,7 +59,7 @@ func runDescribe(ctx context.Context, o *describeOptions) error {
 }
 
 // describe asks the daemon for the entry of uri, or for all of them.
-func describe(ctx context.Context, s *session.Session, uri string) ([]any, error) {
+func describe(ctx context.Context, s *session.Session, uri string) ([]map[string]any, error) {
 	var args []any
 	if uri != "" {
 		args = []any{uri}
@@ -65,15 +68,24 @@ func describe(ctx context.Context, s *session.Session, uri string) ([]any, error
 	if err != nil || len(result.Args) != 1 {
 		return nil, err
 	}
-	entries, _ := result.Args[0].([]any)
-	return entries, nil
+	return dicts(result.Args[0]), nil
 }
 
-func (o *describeOptions) show(entries []any) error {
-	switch {
-	case o.machine():
-		return o.printList(o.format, nil, entries)
-	case o.uri != "":
+// dicts are the dicts in a list. What a router of another version sends may
+// hold others.
+func dicts(v any) []map[string]any {
+	list, _ := v.([]any)
+	out := make([]map[string]any, 0, len(list))
+	for _, e := range list {
+		if d, ok := e.(map[string]any); ok {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (o *describeOptions) show(entries []map[string]any) error {
+	if o.format == "table" && o.uri != "" && len(o.fields) == 0 {
 		for _, e := range entries {
 			if err := o.page(e); err != nil {
 				return err
@@ -81,17 +93,16 @@ func (o *describeOptions) show(entries []any) error {
 		}
 		return nil
 	}
-	rows := make([]any, 0, len(entries))
-	for _, e := range entries {
-		d, _ := e.(map[string]any)
-		rows = append(rows, map[string]any{"uri": d["uri"], "takes": signature(d), "doc": d["doc"]})
+	if o.format == "table" {
+		for _, e := range entries {
+			e["takes"] = signature(e)
+		}
 	}
-	return o.printColumns([]string{"uri", "takes", "doc"}, rows)
+	return o.list([]string{"uri", "takes", "doc"}, entries)
 }
 
 // page shows one entry with its parameters.
-func (o *describeOptions) page(entry any) error {
-	d, _ := entry.(map[string]any)
+func (o *describeOptions) page(d map[string]any) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", field(d, "uri"), signature(d))
 	fmt.Fprintf(&b, "  %s: %s\n", field(d, "kind"), field(d, "doc"))
@@ -111,16 +122,7 @@ func (o *describeOptions) page(entry any) error {
 // it.
 func field(d map[string]any, name string) string { s, _ := d[name].(string); return s }
 
-func params(d map[string]any) []map[string]any {
-	list, _ := d["params"].([]any)
-	out := make([]map[string]any, 0, len(list))
-	for _, p := range list {
-		if m, ok := p.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
-}
+func params(d map[string]any) []map[string]any { return dicts(d["params"]) }
 
 // signature is how the arguments of an entry are written.
 func signature(d map[string]any) string {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/deskconn/dconn/capabilities"
@@ -36,10 +37,16 @@ func newDoctor(s *streams) *cobra.Command {
 			o.config = configure(cmd)
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			return runDoctor(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
-	o.output.addFlags(f, "table", "json", "ndjson")
+	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
+	o.paint = map[string]text.Color{string(capabilities.OK): text.FgGreen, string(capabilities.Fail): text.FgRed}
 	f.StringVar(&o.socket, "socket", "", "unix socket of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
 	f.StringVar(&o.root, "device-root", "/", "directory that device paths hang off")
 	_ = f.MarkHidden("device-root")
@@ -71,7 +78,7 @@ func (o *doctorOptions) checks() []check {
 }
 
 func runDoctor(ctx context.Context, o *doctorOptions) error {
-	var rows []any
+	var rows []map[string]any
 	failures := 0
 	for _, c := range o.checks() {
 		f := c.bounded(ctx)
@@ -83,7 +90,7 @@ func runDoctor(ctx context.Context, o *doctorOptions) error {
 		}
 		rows = append(rows, row(c.name, f))
 	}
-	if err := o.printList(o.format, []string{"state", "check", "found", "fix"}, rows); err != nil {
+	if err := o.list([]string{"state", "check", "found", "fix"}, rows); err != nil {
 		return err
 	}
 	switch failures {

@@ -76,6 +76,7 @@ type failure struct {
 	Message string
 	Hint    string
 	WAMP    *wire.Error // nil if no peer was involved
+	remote  bool        // Code is that of the command behind a procedure
 }
 
 func (f *failure) Error() string { return f.Message }
@@ -103,6 +104,22 @@ func (i interrupted) Error() string { return i.signal.String() }
 // errReaderGone ends a command whose reader closed the pipe: no failure.
 var errReaderGone = errors.New("nobody reads the output any more")
 
+// document is a failure for machines.
+func (f *failure) document() map[string]any {
+	e := cmp.Or(f.WAMP, &wire.Error{})
+	return map[string]any{"error": map[string]any{
+		"uri": e.URI, "message": f.Message, "args": orEmptyList(e.Args), "kwargs": orEmptyDict(e.Kwargs), "exit": f.Code,
+	}}
+}
+
+// exitWithRemote is the flag of call that leaves the exit code to the command
+// behind the procedure; exitNotRemote is that of any failure of dconn itself,
+// as with ssh.
+const (
+	exitWithRemote = "exit-with-remote"
+	exitNotRemote  = 255
+)
+
 // explain turns the error of a command into a failure. subject names what was
 // asked for, usually a URI.
 func explain(err error, subject string) *failure {
@@ -117,11 +134,8 @@ func explain(err error, subject string) *failure {
 		f := &failure{Code: exitUnreachable, Message: e.Error(), WAMP: &wire.Error{URI: wire.ErrLost}}
 		return f.hint("is dconn serve running? start it with: dconn serve &")
 	}
-	if e, ok := errors.AsType[*transport.TooLongError](err); ok {
-		return usage("%s", prefix(subject, e.Error()))
-	}
-	if e, ok := errors.AsType[*transport.ComplexError](err); ok {
-		return usage("%s", prefix(subject, e.Error()))
+	if unsendable(err) {
+		return usage("%s", prefix(subject, err.Error()))
 	}
 	if e, ok := errors.AsType[*router.HeldError](err); ok {
 		return own("%s", e).hint("stop it with: kill %d, or serve elsewhere with: dconn serve --socket PATH", e.PID)
@@ -133,6 +147,13 @@ func explain(err error, subject string) *failure {
 		return &failure{Code: exitTimeout, Message: prefix(subject, err.Error())}
 	}
 	return own("%v", err)
+}
+
+// unsendable reports whether err is about a message that no router would take.
+func unsendable(err error) bool {
+	_, long := errors.AsType[*transport.TooLongError](err)
+	_, complex := errors.AsType[*transport.ComplexError](err)
+	return long || complex
 }
 
 func prefix(subject, message string) string {
@@ -162,7 +183,7 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 // JSON output its last line is for machines.
 func (s *streams) report(f *failure, asJSON bool) {
 	for line := range strings.SplitSeq(strings.TrimRight(f.Message, "\n"), "\n") {
-		s.say("%s", line)
+		s.complain("%s", line)
 	}
 	if f.Hint != "" {
 		s.say("hint: %s", f.Hint)
@@ -170,14 +191,7 @@ func (s *streams) report(f *failure, asJSON bool) {
 	if !asJSON {
 		return
 	}
-	e := cmp.Or(f.WAMP, &wire.Error{})
-	kwargs := e.Kwargs
-	if kwargs == nil {
-		kwargs = map[string]any{}
-	}
-	line, err := jsonLine(map[string]any{"error": map[string]any{
-		"uri": e.URI, "message": f.Message, "args": append([]any{}, e.Args...), "kwargs": kwargs, "exit": f.Code,
-	}})
+	line, err := jsonLine(f.document())
 	if err == nil {
 		_, _ = s.err.Write(line)
 	}

@@ -19,10 +19,14 @@ import (
 
 // streams are the standard streams. stdout is data, stderr is talk.
 type streams struct {
-	in     io.Reader
-	out    io.Writer
-	err    io.Writer
-	outTTY bool // stdout is a terminal
+	in       io.Reader
+	out      io.Writer
+	err      io.Writer
+	outTTY   bool // stdout is a terminal
+	errTTY   bool
+	width    int // columns of that terminal, 0 if stdout is none
+	outColor bool
+	errColor bool
 }
 
 // armedWriter writes once signals are caught: until then a reader that went
@@ -40,8 +44,19 @@ func (w *armedWriter) Write(b []byte) (n int, err error) {
 }
 
 // say prints one line of talk, harmless on a terminal.
-func (s *streams) say(format string, a ...any) {
-	_, _ = fmt.Fprintf(s.err, "dconn: %s\n", visible(fmt.Sprintf(format, a...)))
+func (s *streams) say(format string, a ...any) { s.talk("dconn:", format, a...) }
+
+// complain says what went wrong.
+func (s *streams) complain(format string, a ...any) {
+	if s.errColor {
+		s.talk("\x1b[1;31mdconn:\x1b[0m", format, a...)
+		return
+	}
+	s.say(format, a...)
+}
+
+func (s *streams) talk(name, format string, a ...any) {
+	_, _ = fmt.Fprintf(s.err, "%s %s\n", name, visible(fmt.Sprintf(format, a...)))
 }
 
 // Main runs the command line of this process and returns its exit code.
@@ -49,8 +64,10 @@ func Main() int {
 	armed := make(chan struct{})
 	s := &streams{
 		in: os.Stdin, out: &armedWriter{os.Stdout, armed, nil}, err: &armedWriter{os.Stderr, armed, nil},
-		outTTY: isTerminal(os.Stdout),
 	}
+	s.width, s.outTTY = terminal(os.Stdout)
+	_, s.errTTY = terminal(os.Stderr)
+	s.color("auto")
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
 	go catchSignals(stop, armed) // beside the start: it takes a thread to be made
@@ -81,6 +98,9 @@ func run(ctx context.Context, s *streams, args []string) error {
 		return cut
 	}
 	f := blame(cmd, explain(err, cmd.Annotations[subjectKey]))
+	if remote := cmd.Flags().Lookup(exitWithRemote); remote != nil && remote.Value.String() == "true" && !f.remote {
+		f.Code = exitNotRemote
+	}
 	s.report(f, wantsJSON(cmd))
 	return f
 }
@@ -95,11 +115,7 @@ func about(cmd *cobra.Command, subject string) {
 
 func wantsJSON(cmd *cobra.Command) bool {
 	f := cmd.Flags().Lookup("output")
-	if f == nil {
-		return false
-	}
-	o, ok := f.Value.(*output)
-	return ok && o.machine()
+	return f != nil && forMachines(f.Value.String())
 }
 
 // subcommand is a command that is not made yet.
@@ -145,6 +161,7 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(wrongFlag)
+	root.PersistentFlags().Var(newColor(s), "color", "colour: auto (on a terminal), always, never")
 	root.SetHelpCommand(newHelp())
 	for _, c := range subcommands() {
 		if len(args) > 0 && args[0] == c.name {
@@ -248,9 +265,16 @@ func die(sig os.Signal) {
 	}
 }
 
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+// terminal reports whether f is a terminal, and how many columns it has.
+func terminal(f *os.File) (width int, is bool) {
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return 0, false
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, true
+	}
+	return int(size.Col), true
 }
 
 // lines joins the lines of a long help text.

@@ -1,127 +1,209 @@
 package commands
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
+	"text/template"
+	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/pflag"
 )
 
-// output is how a command prints its data: -o.
+// output is how a command prints its data: -o and what goes with it. A record
+// is what it prints at a time: the result of a call, an event, a row.
 type output struct {
-	format  string
-	choices []string
+	to        *streams
+	format    string
+	template  string
+	fields    []string
+	noHeaders bool
+	null      bool
+
+	compiled *template.Template
+	paint    map[string]text.Color // of cells in a table, by their text
 }
 
-func (o *output) addFlags(f *pflag.FlagSet, choices ...string) {
-	o.choices, o.format = choices, choices[0]
-	f.VarP(o, "output", "o", "output format: "+strings.Join(choices, ", "))
+// addFormat adds -o, whose first choice is the default.
+func (o *output) addFormat(s *streams, f *pflag.FlagSet, choices ...string) {
+	o.to = s
+	f.VarP(newChoice(&o.format, choices...), "output", "o", "output format: "+strings.Join(choices, ", "))
 }
 
-// String, Set and Type implement pflag.Value, so that a wrong format is an
-// error of the command line.
-func (o *output) String() string { return o.format }
-func (o *output) Type() string   { return "FORMAT" }
-func (o *output) Set(v string) error {
-	if !slices.Contains(o.choices, v) {
-		return fmt.Errorf("must be one of %s", strings.Join(o.choices, ", "))
+// addFlags adds -o, and the flags that its choices have a use for.
+func (o *output) addFlags(s *streams, f *pflag.FlagSet, choices ...string) {
+	o.addFormat(s, f, choices...)
+	f.BoolVarP(&o.null, "null", "0", false, "end each record with a NUL byte instead of a newline")
+	f.StringVar(&o.template, "template", "", "print each record by this Go template (-o template)")
+	f.StringSliceVar(&o.fields, "fields", nil, "only these fields of a record, `NAME,...`, in this order in a table")
+	if slices.Contains(choices, "table") {
+		f.BoolVar(&o.noHeaders, "no-headers", false, "a table without its first line")
 	}
-	o.format = v
-	return nil
 }
 
 // machine reports whether output is for programs, errors too then.
-func (o *output) machine() bool { return o.format == "json" || o.format == "ndjson" }
+func (o *output) machine() bool { return forMachines(o.format) }
 
-// printResult prints what a call returned.
-func (s *streams) printResult(format string, args []any, kwargs map[string]any) error {
-	switch format {
-	case "raw":
-		for _, v := range args {
-			if err := s.printRaw(v); err != nil {
-				return err
-			}
-		}
-		return nil
-	case "table":
-		if len(args) == 1 {
-			if rows, ok := args[0].([]any); ok {
-				return s.printTable(rows)
-			}
-		}
-		return s.printResult("raw", args, kwargs)
+func forMachines(format string) bool { return format == "json" || format == "ndjson" }
+
+// check refuses flags that do not go together, and compiles the template.
+func (o *output) check(f *pflag.FlagSet) (err error) {
+	if o.template != "" && !f.Changed("output") {
+		o.format = "template"
 	}
-	return s.printJSON(map[string]any{"args": orEmptyList(args), "kwargs": orEmptyDict(kwargs)})
+	switch {
+	case o.format == "template" && o.template == "":
+		return usage("-o template needs --template").hint(`--template '{{index .args 0}}'`)
+	case o.format != "template" && o.template != "":
+		return usage("--template does not go with -o %s", o.format)
+	case len(o.fields) > 0 && (o.format == "raw" || o.format == "template"):
+		return usage("--fields does not go with -o %s", o.format).hint("--fields %s -o json", strings.Join(o.fields, ","))
+	case o.null && o.format == "table":
+		return usage("-0 does not go with -o table").hint("-0 -o ndjson")
+	case o.format == "template":
+		if o.compiled, err = compile(o.template); err != nil {
+			return usage("--template: %v", err)
+		}
+	}
+	return nil
 }
 
-func orEmptyList(l []any) []any { return append([]any{}, l...) }
-
-func orEmptyDict(d map[string]any) map[string]any {
-	if d == nil {
-		return map[string]any{}
+// record prints one record: doc as JSON or by the template, raw values bare.
+func (o *output) record(doc map[string]any, raw ...any) error {
+	b, err := o.render(nil, doc, raw)
+	if err != nil {
+		return err
 	}
-	return d
+	return o.to.print(b)
 }
 
-// printRaw prints a scalar bare, null as nothing, a list or dict as compact
+func (o *output) render(b []byte, doc map[string]any, raw []any) ([]byte, error) {
+	switch o.format {
+	case "template":
+		b, err := o.execute(b, doc)
+		return o.end(b), err
+	case "raw", "table":
+		for _, v := range raw {
+			var err error
+			if b, err = o.bare(b, v); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	}
+	doc, err := o.pick(doc)
+	if err != nil {
+		return nil, err
+	}
+	b, err = appendJSON(b, doc)
+	return o.end(b), err
+}
+
+// bare adds a scalar as it is, null as nothing, a list or dict as compact
 // JSON, and bytes as they are, without a newline.
-func (s *streams) printRaw(v any) error {
-	if b, ok := v.([]byte); ok {
-		if s.outTTY {
-			b = []byte(visible(string(b)))
-		}
-		return s.print(b)
-	}
+func (o *output) bare(b []byte, v any) ([]byte, error) {
 	if v == nil {
-		return nil
+		return b, nil
 	}
 	t, err := plainText(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.outTTY {
+	if o.to.outTTY {
 		t = visible(t)
 	}
-	return s.print([]byte(t + "\n"))
-}
-
-// plainText is a value as one word: as raw output and placeholders show it.
-func plainText(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return v, nil
-	case []byte:
-		return string(v), nil
-	case float64:
-		return strings.TrimSuffix(floatText(v), ".0"), nil
+	b = append(b, t...)
+	if _, bytes := v.([]byte); bytes && !o.null {
+		return b, nil
 	}
-	line, err := jsonLine(v)
-	return strings.TrimSuffix(string(line), "\n"), err
+	return o.end(b), nil
 }
 
-func (s *streams) printJSON(v any) error {
-	line, err := jsonLine(v)
-	if err != nil {
+func (o *output) end(b []byte) []byte {
+	if o.null {
+		return append(b, 0)
+	}
+	return append(b, '\n')
+}
+
+// pick keeps the --fields of doc.
+func (o *output) pick(doc map[string]any) (map[string]any, error) {
+	if len(o.fields) == 0 {
+		return doc, nil
+	}
+	picked := make(map[string]any, len(o.fields))
+	for _, name := range o.fields {
+		v, ok := doc[name]
+		if !ok {
+			return nil, noField(name, slices.Sorted(maps.Keys(doc)))
+		}
+		picked[name] = v
+	}
+	return picked, nil
+}
+
+func noField(name string, there []string) error {
+	return usage("--fields: no field %q: there are %s", name, strings.Join(there, ", "))
+}
+
+// spoolPatience is how long stdout may take nothing at the end of a command.
+const spoolPatience = 2 * time.Second
+
+// spooled runs a command that prints many records, and waits at its end until
+// they are written.
+func (o *output) spooled(run func() error) error {
+	queue := newSpool(o.to.out)
+	o.to.out = queue
+	err := run()
+	left, writeErr := queue.close(spoolPatience)
+	switch {
+	case err != nil:
 		return err
+	case left > 0:
+		return own("stdout: its reader reads nothing: %d bytes are lost", left)
+	case writeErr != nil:
+		return outputError(writeErr)
 	}
-	return s.print(line)
+	return nil
 }
 
-// print writes one record. A reader that has gone ends the command quietly.
+// list prints a finite list of records. columns are those of the table.
+func (o *output) list(columns []string, docs []map[string]any) error {
+	switch o.format {
+	case "table":
+		return o.table(columns, docs)
+	case "json":
+		all := make([]any, len(docs))
+		for i, doc := range docs {
+			picked, err := o.pick(doc)
+			if err != nil {
+				return err
+			}
+			all[i] = picked
+		}
+		b, err := appendJSON(nil, all)
+		if err != nil {
+			return err
+		}
+		return o.to.print(o.end(b))
+	}
+	for _, doc := range docs {
+		if err := o.record(doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// print writes one or more whole records. A reader that has gone ends the
+// command quietly.
 func (s *streams) print(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if _, err := s.out.Write(b); err != nil {
 		return outputError(err)
 	}
@@ -135,129 +217,11 @@ func outputError(err error) error {
 	return own("stdout: %v", err)
 }
 
-// jsonLine encodes v on one line, losslessly: integers with all their digits,
-// floats with a point, bytes as {"$bytes":"BASE64"}, dicts by key. Characters
-// that could act on a terminal are escaped.
-func jsonLine(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(forJSON(v)); err != nil {
-		return nil, err
-	}
-	line := strings.TrimSuffix(b.String(), "\n")
-	return append(escape(line, `\u%04x`), '\n'), nil
-}
+func orEmptyList(l []any) []any { return append([]any{}, l...) }
 
-func forJSON(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		return map[string]any{"$bytes": base64.StdEncoding.EncodeToString(v)}
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return floatText(v)
-		}
-		return json.Number(floatText(v))
-	case []any:
-		l := make([]any, len(v))
-		for i := range v {
-			l[i] = forJSON(v[i])
-		}
-		return l
-	case map[string]any:
-		d := make(map[string]any, len(v))
-		for k := range v {
-			d[k] = forJSON(v[k])
-		}
-		return d
+func orEmptyDict(d map[string]any) map[string]any {
+	if d == nil {
+		return map[string]any{}
 	}
-	return v
-}
-
-// floatText keeps a float recognisable as one: 80.0, 1e+21, NaN.
-func floatText(v float64) string {
-	format := byte('f')
-	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
-		format = 'e'
-	}
-	t := strconv.FormatFloat(v, format, -1, 64)
-	if v == math.Trunc(v) && !strings.ContainsAny(t, ".eIN") {
-		t += ".0"
-	}
-	return t
-}
-
-// visible makes text of a peer harmless on a terminal: control characters and
-// those that reorder text are shown as escapes, newline and tab stay.
-func visible(t string) string { return string(escape(t, `\u%04x`)) }
-
-func escape(t, format string) []byte {
-	var b []byte
-	for _, r := range t {
-		if r == '\n' || r == '\t' || !unsafe(r) {
-			b = append(b, string(r)...)
-			continue
-		}
-		b = fmt.Appendf(b, format, r)
-	}
-	return b
-}
-
-// unsafe characters are C0, DEL and C1 controls, and Unicode's format
-// characters, which hold the bidirectional overrides (Cf).
-func unsafe(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200d' && r <= 0xffff
-}
-
-// printTable prints dicts as rows; the columns are the keys of them all.
-func (s *streams) printTable(rows []any) error {
-	var columns []string
-	for _, row := range rows {
-		d, ok := row.(map[string]any)
-		if !ok {
-			return s.printResult("raw", rows, nil)
-		}
-		for k := range d {
-			if !slices.Contains(columns, k) {
-				columns = append(columns, k)
-			}
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	slices.Sort(columns)
-	return s.printColumns(columns, rows)
-}
-
-// printColumns prints the given columns of rows, which are dicts. Its width
-// does not depend on a terminal.
-func (s *streams) printColumns(columns []string, rows []any) error {
-	t := table.NewWriter()
-	style := table.StyleLight
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Format.Header = text.FormatUpper
-	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
-	t.SetStyle(style)
-	header := make(table.Row, len(columns))
-	for i, c := range columns {
-		header[i] = visible(c)
-	}
-	t.AppendHeader(header)
-	for _, row := range rows {
-		cells := make(table.Row, len(columns))
-		for i, c := range columns {
-			cell, err := plainText(row.(map[string]any)[c])
-			if err != nil {
-				return err
-			}
-			cells[i] = visible(cell)
-		}
-		t.AppendRow(cells)
-	}
-	var b strings.Builder
-	for line := range strings.SplitSeq(t.Render(), "\n") {
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return s.print([]byte(b.String()))
+	return d
 }

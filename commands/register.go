@@ -3,14 +3,9 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +18,9 @@ type registerOptions struct {
 	*streams
 
 	target
+	output
+	shell       bool
+	worker      bool
 	allowDash   bool
 	stdin       string
 	result      string
@@ -31,12 +29,10 @@ type registerOptions struct {
 	queue       int
 	maxOutput   int
 	readyFD     int
+	reconnect   bool
 	uri         string
 	path        string // of argv[0]
 	argv        []string
-
-	running atomic.Int64
-	slots   chan struct{}
 }
 
 func newRegister(s *streams) *cobra.Command {
@@ -52,36 +48,62 @@ func newRegister(s *streams) *cobra.Command {
 			"out above 64 KiB, DCONN_ARGS_TRUNCATED=1 then). What the command prints is the",
 			"result, less a last newline; bytes if it is no UTF-8. A status other than 0 is the",
 			"error "+wire.ErrExecFailed+" with exit_code, signal and stderr_tail.",
-			"When the caller gives up, the command's process group is ended."),
-		Example: "  dconn register org.example.disk -- df -h {0}\n  dconn register --stdin none org.example.lock -- loginctl lock-session",
-		Args:    atLeast(1, "a URI"),
-		RunE: func(cmd *cobra.Command, words []string) (err error) {
-			if o.uri, err = uriOf(cmd, words[0]); err != nil {
+			"When the caller gives up, the command's process group is ended.",
+			"",
+			"With --result lines each line is sent at once to a caller that asks for progress,",
+			"and is an argument of the result for any other. With --shell CMD is a script for sh,",
+			"and the call's arguments are $1, $2 and so on. With --worker the command is started",
+			"once, reads a line {\"args\":[],\"kwargs\":{},\"uri\":\"...\",\"caller\":\"...\"} for each call",
+			"and answers by a line {\"args\":[],\"kwargs\":{}} or {\"error\":{\"uri\":\"...\",\"message\":\"...\"}}.",
+			"",
+			"When the connection is lost it registers again, and says so."),
+		Example: lines("  dconn register org.example.disk -- df -h {0}",
+			"  dconn register --stdin none org.example.lock -- loginctl lock-session",
+			"  dconn register --result lines org.example.log -- journalctl -f -n 5",
+			"  dconn register --worker org.example.double -- jq -c --unbuffered '{args: [.args[0] * 2]}'"),
+		Args: atLeast(1, "a URI"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if err := o.prepare(cmd, words); err != nil {
 				return err
-			}
-			o.argv = words[1:]
-			if len(o.argv) > 0 && o.argv[0] == "--" {
-				o.argv = o.argv[1:]
 			}
 			return runRegister(cmd.Context(), o)
 		},
 	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *registerOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if not registered after this long; 0 waits for ever")
+	o.addFormat(o.streams, f, "raw", "json")
+	f.BoolVar(&o.shell, "shell", false, "run CMD, a script, by sh")
+	f.BoolVar(&o.worker, "worker", false, "start CMD once, and ask it by lines of JSON")
 	f.BoolVar(&o.allowDash, "allow-dash", false, "let a call's argument begin with a dash, where the command may take it for an option")
 	f.Var(newChoice(&o.stdin, "json", "raw", "none"), "stdin", "what the command reads: json, raw (the first argument) or none")
-	f.Var(newChoice(&o.result, "raw", "json"), "result", "what its output is: raw (text) or json")
+	f.Var(newChoice(&o.result, "raw", "json", "lines", "bytes"), "result", "what its output is: raw (text), json, lines or bytes")
 	f.Var(&o.timeout, "timeout", "end the command after this long; 0 lets it run")
-	f.IntVar(&o.concurrency, "concurrency", 8, "how many may run at once")
+	f.IntVar(&o.concurrency, "concurrency", 8, "how many may run at once; workers, with --worker, where the default is 1")
 	f.IntVar(&o.queue, "queue", 64, "how many calls may wait for that, before the answer is "+wire.ErrBusy)
 	f.IntVar(&o.maxOutput, "max-output", 4<<20-4<<10, "bytes of output that are accepted")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once registered")
 	onlyOnCommandLine(f, "ready-fd")
-	return cmd
+	f.BoolVar(&o.reconnect, "reconnect", true, "register again when the connection was lost; =false ends with exit code 6 then")
 }
 
-func (o *registerOptions) check() error {
+// prepare checks the command line and finds the command.
+func (o *registerOptions) prepare(cmd *cobra.Command, words []string) (err error) {
+	if o.uri, err = uriOf(cmd, words[0]); err != nil {
+		return err
+	}
+	o.argv = words[1:]
+	if len(o.argv) > 0 && o.argv[0] == "--" {
+		o.argv = o.argv[1:]
+	}
+	if o.worker && !cmd.Flags().Changed("concurrency") {
+		o.concurrency = 1
+	}
 	switch {
 	case len(o.argv) == 0:
 		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", o.uri)
@@ -91,161 +113,60 @@ func (o *registerOptions) check() error {
 		return usage("--queue must be 0 or more, got %d", o.queue)
 	case o.maxOutput < 1:
 		return usage("--max-output must be 1 or more bytes, got %d", o.maxOutput)
+	case o.worker && (cmd.Flags().Changed("stdin") || cmd.Flags().Changed("result")):
+		return usage("--worker speaks JSON: --stdin and --result do not go with it")
+	case o.worker && slices.ContainsFunc(o.argv, runner.HasPlaceholder):
+		return usage("--worker starts the command before there is a call: {0} and {name} do not go with it")
 	}
-	var err error
-	if o.path, err = exec.LookPath(o.argv[0]); err != nil {
-		return own("cannot run %q: %v", o.argv[0], errors.Unwrap(err))
+	return o.find()
+}
+
+// find looks the command up; with --shell that is sh.
+func (o *registerOptions) find() (err error) {
+	name := o.argv[0]
+	if o.shell {
+		name = "sh"
+		switch {
+		case len(o.argv) > 1:
+			return usage("--shell takes one script, got %d words", len(o.argv)).hint(`dconn register --shell %s -- '...'`, o.uri)
+		case runner.HasPlaceholder(o.argv[0]):
+			return usage("with --shell the call's arguments are $1, $2 and so on: {0} would make a caller's text part of the script")
+		}
+	}
+	if o.path, err = exec.LookPath(name); err != nil {
+		return own("cannot run %q: %v", name, errors.Unwrap(err))
 	}
 	return nil
 }
 
 func runRegister(ctx context.Context, o *registerOptions) error {
-	if err := o.check(); err != nil {
-		return err
+	r := newResponder(o)
+	defer r.close()
+	registered := false
+	begin := func(ctx context.Context, s *session.Session, again bool) error {
+		if err := s.Register(ctx, o.uri, r.handle); err != nil {
+			return err
+		}
+		registered = true
+		if again {
+			o.say("%s: registered again", o.uri)
+			return nil
+		}
+		return ready(o.readyFD)
 	}
-	o.slots = make(chan struct{}, o.concurrency)
-	joining, cancel := within(ctx, time.Duration(o.wait))
-	defer cancel()
-	s, err := o.dial(joining)
-	if err != nil {
-		return err
-	}
-	defer leave(s)
-	if err := s.Register(joining, o.uri, o.handle); err != nil {
-		return err
-	}
-	if err := ready(o.readyFD); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
+	err := o.keep(ctx, o.say, kept{begin: begin, lost: o.lost, within: time.Duration(o.wait)})
+	if registered && ctx.Err() != nil {
 		return nil // a signal is how this command ends
-	case <-s.Done():
-		return s.Err()
 	}
+	return err
 }
 
-// handle answers one call by running the command.
-func (o *registerOptions) handle(ctx context.Context, call *session.Invocation) (session.Result, error) {
-	none := session.Result{}
-	if o.running.Add(1) > int64(o.concurrency+o.queue) {
-		o.running.Add(-1)
-		return none, wire.Errorf(wire.ErrBusy, "%d calls run and %d wait already", o.concurrency, o.queue)
+// lost is nil for what registering again may mend. Its old session may still
+// hold the procedure.
+func (o *registerOptions) lost(err error) error {
+	old := errors.Is(err, &wire.Error{URI: wire.ErrAlreadyExists})
+	if o.reconnect && (comesBack(err) || old) {
+		return nil
 	}
-	defer o.running.Add(-1)
-	select {
-	case o.slots <- struct{}{}:
-		defer func() { <-o.slots }()
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	}
-	spec, err := o.spec(call)
-	if err != nil {
-		return none, wire.Errorf(wire.ErrInvalidArgument, "%v", err)
-	}
-	ctx, cancel := within(ctx, time.Duration(o.timeout))
-	defer cancel()
-	out, err := runner.Run(ctx, spec)
-	switch {
-	case errors.Is(err, runner.ErrTooMuch):
-		return none, wire.Errorf(wire.ErrLimit, "the output exceeds %d bytes (--max-output)", o.maxOutput)
-	case errors.Is(err, context.DeadlineExceeded):
-		return none, o.failed(fmt.Sprintf("still running after %v, ended", time.Duration(o.timeout)), &runner.Outcome{ExitCode: 124})
-	case err != nil:
-		return none, o.failed(err.Error(), &runner.Outcome{ExitCode: 127})
-	case out.Signal != "":
-		return none, o.failed("ended by signal: "+out.Signal, out)
-	case out.ExitCode != 0:
-		return none, o.failed(fmt.Sprintf("exit status %d", out.ExitCode), out)
-	}
-	return o.yield(out.Stdout)
-}
-
-func (o *registerOptions) failed(how string, out *runner.Outcome) error {
-	message := how
-	if last := lastLine(out.StderrTail); last != "" {
-		message += ": " + last
-	}
-	e := wire.Errorf(wire.ErrExecFailed, "%s", message)
-	e.Kwargs = map[string]any{"exit_code": out.ExitCode, "signal": out.Signal, "stderr_tail": out.StderrTail}
-	return e
-}
-
-func lastLine(t string) string {
-	t = strings.TrimSpace(t)
-	return t[strings.LastIndexByte(t, '\n')+1:]
-}
-
-// yield turns output into a result.
-func (o *registerOptions) yield(stdout []byte) (session.Result, error) {
-	if o.result == "json" {
-		v, err := decodeJSON(stdout)
-		if err != nil {
-			return session.Result{}, wire.Errorf(wire.ErrExecFailed, "the output of %s is not JSON: %v", o.argv[0], err)
-		}
-		return session.Result{Args: []any{v}}, nil
-	}
-	switch {
-	case len(stdout) == 0:
-		return session.Result{}, nil
-	case !utf8.Valid(stdout):
-		return session.Result{Args: []any{stdout}}, nil
-	}
-	return session.Result{Args: []any{strings.TrimSuffix(string(stdout), "\n")}}, nil
-}
-
-// spec is the run that a call asks for.
-func (o *registerOptions) spec(call *session.Invocation) (runner.Spec, error) {
-	args, kwargs, err := texts(call)
-	if err != nil {
-		return runner.Spec{}, err
-	}
-	spec := runner.Spec{Path: o.path, MaxOutput: o.maxOutput}
-	if spec.Argv, err = runner.Fill(o.argv, args, kwargs, o.allowDash); err != nil {
-		return spec, err
-	}
-	document, err := jsonLine(map[string]any{"args": orEmptyList(call.Args), "kwargs": orEmptyDict(call.Kwargs)})
-	if err != nil {
-		return spec, err
-	}
-	switch {
-	case o.stdin == "json":
-		spec.Stdin = document
-	case o.stdin == "raw" && len(args) > 0:
-		spec.Stdin = []byte(args[0])
-	}
-	spec.Env = o.environment(call, document)
-	return spec, nil
-}
-
-// maxArgsEnv is how much JSON is handed over in the environment.
-const maxArgsEnv = 64 << 10
-
-func (o *registerOptions) environment(call *session.Invocation, document []byte) []string {
-	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
-		return strings.HasPrefix(e, "DCONN_ARGS_")
-	})
-	env = append(env, "DCONN_URI="+o.uri, "DCONN_CALLER="+call.AuthID, "DCONN_DEVICE=")
-	if len(document) > maxArgsEnv {
-		return append(env, "DCONN_ARGS_TRUNCATED=1")
-	}
-	return append(env, "DCONN_ARGS_JSON="+strings.TrimSuffix(string(document), "\n"))
-}
-
-// texts are the arguments of a call as placeholders show them.
-func texts(call *session.Invocation) (args []string, kwargs map[string]string, err error) {
-	for _, v := range call.Args {
-		t, err := plainText(v)
-		if err != nil {
-			return nil, nil, err
-		}
-		args = append(args, t)
-	}
-	kwargs = map[string]string{}
-	for k, v := range call.Kwargs {
-		if kwargs[k], err = plainText(v); err != nil {
-			return nil, nil, err
-		}
-	}
-	return args, kwargs, nil
+	return err
 }

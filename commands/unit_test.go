@@ -77,7 +77,7 @@ func FuzzTyped(f *testing.F) {
 
 func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`{"args":[1,{"$bytes":"AA=="}],"kwargs":{"a":null}}`))
-	f.Fuzz(func(_ *testing.T, doc []byte) { _, _, _ = parseDocument(doc) })
+	f.Fuzz(func(_ *testing.T, doc []byte) { _, _, _, _ = parseDocument(doc) })
 }
 
 // values generates what a WAMP message can hold.
@@ -111,7 +111,7 @@ func TestJSONIsLossless(t *testing.T) {
 		if bytes.Count(line, []byte("\n")) != 1 || bytes.ContainsAny(line, "\x1b\x7f\u009b\u202e") {
 			t.Fatalf("not one harmless line: %q", line)
 		}
-		args, _, err := parseDocument(line)
+		args, _, _, err := parseDocument(line)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,8 +132,9 @@ func TestPrintRaw(t *testing.T) {
 		{[]byte{0, 0xff}, "\x00\xff"}, {"a\x1b[31m", "a\x1b[31m\n"},
 	} {
 		s, out := testStreams()
-		if err := s.printRaw(c.v); err != nil || out.String() != c.want {
-			t.Errorf("printRaw(%#v) = %q, %v; want %q", c.v, out, err, c.want)
+		o := output{to: s, format: "raw"}
+		if err := o.record(nil, c.v); err != nil || out.String() != c.want {
+			t.Errorf("raw %#v = %q, %v; want %q", c.v, out, err, c.want)
 		}
 	}
 }

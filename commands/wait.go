@@ -16,6 +16,7 @@ type waitOptions struct {
 	*streams
 
 	target
+	output
 	uri string
 }
 
@@ -35,6 +36,7 @@ func newWait(s *streams) *cobra.Command {
 			return runWait(cmd.Context(), o)
 		},
 	}
+	o.addFormat(s, cmd.Flags(), "raw", "json")
 	o.target.addFlags(cmd.Flags(), 30*time.Second, "give up after this long; 0 waits for ever")
 	return cmd
 }

@@ -1,0 +1,76 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+
+	"github.com/deskconn/dconn/commands/runner"
+)
+
+// execute runs --exec for a record. A command that fails is said and counted,
+// and the subscription goes on.
+func (w *watch) execute(doc map[string]any) error {
+	err := w.hook(doc)
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	if err != nil {
+		w.failed, w.last = w.failed+1, err
+		w.say("--exec: %v", err)
+	}
+	return nil
+}
+
+func (w *watch) hook(doc map[string]any) error {
+	event := occasion{args: doc["args"].([]any), kwargs: doc["kwargs"].(map[string]any)}
+	if event.uri, _ = doc["topic"].(string); event.uri == "" {
+		event.uri = w.get
+	}
+	event.peer, _ = doc["publisher"].(string)
+	args, _, err := event.texts()
+	if err != nil {
+		return err
+	}
+	spec := runner.Spec{Stdout: w.out}
+	if spec.Argv, err = runner.Shell(w.exec, args, w.allowDash); err != nil {
+		return err
+	}
+	document, err := event.document()
+	if err != nil {
+		return err
+	}
+	spec.Env = event.environment(document)
+	if spec.Stdin, err = jsonLine(doc); err != nil {
+		return err
+	}
+	return w.shell(spec)
+}
+
+// announce runs --on-ready. What it prints is talk.
+func (w *watch) announce() error {
+	argv, err := runner.Shell(w.onReady, nil, false)
+	if err != nil {
+		return err
+	}
+	about := occasion{uri: w.uri}
+	return w.shell(runner.Spec{Argv: argv, Stdout: w.err, Env: about.environment(nil)})
+}
+
+// shell runs spec by sh.
+func (w *watch) shell(spec runner.Spec) (err error) {
+	if spec.Path, err = exec.LookPath("sh"); err != nil {
+		return err
+	}
+	spec.Stderr = w.err
+	out, err := runner.Run(w.ctx, spec)
+	switch {
+	case err != nil:
+		return err
+	case out.Signal != "":
+		return fmt.Errorf("ended by signal: %s", out.Signal)
+	case out.ExitCode != 0:
+		return fmt.Errorf("exit status %d", out.ExitCode)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package commands
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// maxInput bounds a document in bytes: the JSON of the longest message that a
+// router with larger limits than ours could take.
+const maxInput = 16 << 20
+
+// open opens --input; without one, and for "-", it is stdin.
+func (m *message) open(s *streams) (io.ReadCloser, error) {
+	if m.input == "" || m.input == "-" {
+		return io.NopCloser(s.in), nil
+	}
+	f, err := os.Open(m.input)
+	if err != nil {
+		return nil, own("--input: %v", err)
+	}
+	return f, nil
+}
+
+// document reads the one document of --input.
+func (m *message) document(s *streams) ([]any, map[string]any, error) {
+	from, err := m.open(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = from.Close() }()
+	data, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err != nil {
+		return nil, nil, own("--input: %v", err)
+	}
+	if len(data) > maxInput {
+		return nil, nil, usage("--input has more than %d bytes", maxInput)
+	}
+	args, kwargs, at, err := parseDocument(data)
+	if err != nil {
+		return nil, nil, usage("--input: %s%v", at, err).hint(expectedDocument)
+	}
+	return args, kwargs, nil
+}
+
+const expectedDocument = `expected {"args":[...],"kwargs":{...}}`
+
+// parseDocument reads {"args":[...],"kwargs":{...}}, both optional, nothing
+// else. at says where an error is, for an editor: "line 2, column 11: ".
+func parseDocument(data []byte) (args []any, kwargs map[string]any, at string, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	d.DisallowUnknownFields()
+	var doc struct {
+		Args   []any          `json:"args"`
+		Kwargs map[string]any `json:"kwargs"`
+	}
+	if err = d.Decode(&doc); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("more than one JSON document")
+		}
+	}
+	if err != nil {
+		return nil, nil, position(data, d.InputOffset(), err), inWords(err)
+	}
+	list, err := exact(orEmptyList(doc.Args), true)
+	if err != nil {
+		return nil, nil, "", fmt.Errorf("args: %w", err)
+	}
+	kwargs = orEmptyDict(doc.Kwargs)
+	for k := range kwargs {
+		if kwargs[k], err = exact(kwargs[k], true); err != nil {
+			return nil, nil, "", fmt.Errorf("kwargs: %s: %w", k, err)
+		}
+	}
+	return list.([]any), kwargs, "", nil
+}
+
+// inWords takes Go's own words out of an error of encoding/json.
+func inWords(err error) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind := "a list"
+		if e.Field != "args" {
+			kind = "an object"
+		}
+		what := "the document"
+		if e.Field != "" {
+			what = e.Field
+		}
+		return fmt.Errorf("%s must be %s, got %s", what, kind, e.Value)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the document ends too early")
+	}
+	return err
+}
+
+func position(data []byte, offset int64, err error) string {
+	switch e := err.(type) {
+	case *json.SyntaxError:
+		offset = e.Offset
+	case *json.UnmarshalTypeError:
+		offset = e.Offset
+	}
+	before := data[:min(max(offset-1, 0), int64(len(data)))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := len(before) - bytes.LastIndexByte(before, '\n')
+	return fmt.Sprintf("line %d, column %d: ", line, column)
+}
+
+// lineReader reads lines of at most maxInput bytes and counts them.
+type lineReader struct {
+	r      *bufio.Reader
+	number int // of the line that next returned last
+	long   []byte
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+}
+
+// next is the next line without its newline, valid until the one after it; at
+// the end io.EOF.
+func (l *lineReader) next() ([]byte, error) {
+	l.long = l.long[:0]
+	for {
+		part, err := l.r.ReadSlice('\n')
+		switch {
+		case len(l.long)+len(part) > maxInput:
+			return nil, usage("line %d has more than %d bytes", l.number+1, maxInput)
+		case errors.Is(err, bufio.ErrBufferFull):
+			l.long = append(l.long, part...)
+			continue
+		case err != nil && err != io.EOF:
+			return nil, own("input: %v", err)
+		case err == io.EOF && len(part)+len(l.long) == 0:
+			return nil, io.EOF
+		}
+		l.number++
+		part = bytes.TrimSuffix(part, []byte("\n"))
+		if len(l.long) > 0 {
+			l.long = append(l.long, part...)
+			return l.long, nil
+		}
+		return part, nil
+	}
+}
+
+// idle reports whether next would have to wait for more input.
+func (l *lineReader) idle() bool {
+	b, _ := l.r.Peek(l.r.Buffered())
+	return bytes.IndexByte(b, '\n') < 0
+}
+
+// parse reads the document in a line that next returned.
+func (l *lineReader) parse(line []byte) (args []any, kwargs map[string]any, err error) {
+	args, kwargs, at, err := parseDocument(line)
+	if err != nil {
+		// The line is one of many: its own lines are all the first.
+		at = strings.TrimPrefix(at, "line 1, ")
+		return nil, nil, usage("line %d: %s%v", l.number, at, err).hint(expectedDocument)
+	}
+	return args, kwargs, nil
+}

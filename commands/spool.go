@@ -1,0 +1,109 @@
+package commands
+
+import (
+	"io"
+	"sync"
+	"time"
+)
+
+// spool writes on a goroutine of its own, so that records leave one by one
+// while there is time and many at once when there is not. Whoever writes waits
+// while more than maxSpool bytes are on their way.
+type spool struct {
+	w    io.Writer
+	done chan struct{}
+
+	mu      sync.Mutex
+	changed sync.Cond // any of what follows
+	queue   []byte
+	pending int // bytes that are not written yet
+	closed  bool
+	err     error
+}
+
+const (
+	maxSpool   = 256 << 10
+	spoolChunk = 32 << 10 // what a reader must take to count as reading
+)
+
+func newSpool(w io.Writer) *spool {
+	s := &spool{w: w, done: make(chan struct{})}
+	s.changed.L = &s.mu
+	go s.run()
+	return s
+}
+
+// Write queues whole records. Its error is that of an earlier write.
+func (s *spool) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pending > maxSpool && !s.closed {
+		s.changed.Wait()
+	}
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case s.closed:
+		return 0, io.ErrClosedPipe
+	}
+	s.queue = append(s.queue, b...)
+	s.pending += len(b)
+	s.changed.Broadcast()
+	return len(b), nil
+}
+
+func (s *spool) run() {
+	defer close(s.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var spare []byte
+	for {
+		for len(s.queue) == 0 && !s.closed {
+			s.changed.Wait()
+		}
+		if len(s.queue) == 0 || s.err != nil {
+			return
+		}
+		out := s.queue
+		s.queue = spare[:0]
+		s.write(out)
+		spare = out
+	}
+}
+
+// write writes all of b; s.mu is held, but not while a write is under way.
+func (s *spool) write(b []byte) {
+	for len(b) > 0 && s.err == nil {
+		s.mu.Unlock()
+		n, err := s.w.Write(b[:min(len(b), spoolChunk)])
+		s.mu.Lock()
+		b, s.err = b[n:], err
+		s.pending -= n
+		s.closed = s.closed || err != nil
+		s.changed.Broadcast()
+	}
+}
+
+// close waits until all is written, as long as some of it is every patience,
+// and returns the error of a write; left is how many bytes nobody took.
+func (s *spool) close(patience time.Duration) (left int, err error) {
+	s.mu.Lock()
+	s.closed = true
+	s.changed.Broadcast()
+	left = s.pending
+	s.mu.Unlock()
+	for {
+		select {
+		case <-s.done:
+			return 0, s.err
+		case <-time.After(patience):
+		}
+		s.mu.Lock()
+		before := left
+		left = s.pending
+		s.mu.Unlock()
+		if left == before {
+			return left, nil
+		}
+	}
+}

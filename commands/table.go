@@ -1,0 +1,95 @@
+package commands
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// table prints the columns of rows, or the --fields. Only on a terminal does
+// its width depend on anything else, which then cuts what is too long.
+func (o *output) table(columns []string, rows []map[string]any) error {
+	if len(o.fields) > 0 {
+		for _, name := range o.fields {
+			known := slices.Contains(columns, name) || slices.ContainsFunc(rows, func(row map[string]any) bool {
+				_, ok := row[name]
+				return ok
+			})
+			if !known {
+				return noField(name, columns)
+			}
+		}
+		columns = o.fields
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	t := table.NewWriter()
+	t.SetStyle(o.tableStyle())
+	if !o.noHeaders {
+		header := make(table.Row, len(columns))
+		for i, c := range columns {
+			header[i] = visible(c)
+		}
+		t.AppendHeader(header)
+	}
+	for _, row := range rows {
+		cells := make(table.Row, len(columns))
+		for i, c := range columns {
+			cell, err := plainText(row[c])
+			if err != nil {
+				return err
+			}
+			cells[i] = o.painted(visible(cell))
+		}
+		t.AppendRow(cells)
+	}
+	var b strings.Builder
+	for line := range strings.SplitSeq(t.Render(), "\n") {
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return o.to.print([]byte(b.String()))
+}
+
+func (o *output) painted(cell string) string {
+	if color, ok := o.paint[cell]; ok && o.to.outColor {
+		return color.Sprint(cell)
+	}
+	return cell
+}
+
+func (o *output) tableStyle() table.Style {
+	style := table.StyleLight
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatUpper
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	style.Box.UnfinishedRow = "…"
+	if o.to.outTTY {
+		style.Size.WidthMax = o.to.width
+	}
+	if o.to.outColor {
+		style.Color.Header = text.Colors{text.Bold}
+	}
+	return style
+}
+
+// tableOf is a list that a procedure returned, if all of it is dicts: the
+// columns are the keys of them all.
+func tableOf(list []any) (columns []string, rows []map[string]any, ok bool) {
+	for _, e := range list {
+		row, isDict := e.(map[string]any)
+		if !isDict {
+			return nil, nil, false
+		}
+		for k := range row {
+			if !slices.Contains(columns, k) {
+				columns = append(columns, k)
+			}
+		}
+		rows = append(rows, row)
+	}
+	slices.Sort(columns)
+	return columns, rows, true
+}
