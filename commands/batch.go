@@ -20,6 +20,7 @@ type batch struct {
 	order   chan *lineCall // of the calls under way; closed after the last
 	readErr error          // why it was the last, once order is closed
 	counter counter
+	last    int // line that was called
 	failed  int
 	worst   *failure
 }
@@ -31,6 +32,7 @@ type lineCall struct {
 	kwargs map[string]any
 	result session.Result
 	err    error
+	bad    bool // the line is no call: err says so, with its number
 	done   chan struct{}
 }
 
@@ -89,7 +91,7 @@ func (b *batch) start(ctx context.Context) {
 	for {
 		c, err := b.next()
 		if err == nil && b.session.Err() != nil {
-			err = fmt.Errorf("line %d and those after it were not called: %w", b.lines.number, b.session.Err())
+			err = b.session.Err()
 		}
 		if err != nil {
 			b.readErr = err
@@ -116,7 +118,7 @@ func (b *batch) next() (*lineCall, error) {
 		}
 		c := &lineCall{line: b.lines.number, done: make(chan struct{})}
 		if c.args, c.kwargs, err = b.lines.parse(line); err != nil {
-			c.err = err
+			c.err, c.bad = err, true
 		}
 		return c, nil
 	}
@@ -124,7 +126,7 @@ func (b *batch) next() (*lineCall, error) {
 
 func (b *batch) perform(ctx context.Context, c *lineCall) {
 	defer close(c.done)
-	if c.err != nil {
+	if c.bad {
 		return
 	}
 	ctx, cancel := within(ctx, time.Duration(b.wait))
@@ -135,6 +137,7 @@ func (b *batch) perform(ctx context.Context, c *lineCall) {
 // show prints the outcome of one call.
 func (b *batch) show(c *lineCall) error {
 	b.counter.add()
+	b.last = c.line
 	if c.err == nil {
 		return b.printResult(c.result, false)
 	}
@@ -148,7 +151,10 @@ func (b *batch) show(c *lineCall) error {
 	if b.machine() {
 		return b.record(f.document())
 	}
-	if f.Code != exitOK {
+	switch {
+	case c.bad:
+		b.say("%s", f.Message)
+	case f.Code != exitOK:
 		b.say("line %d: %s", c.line, f.Message)
 	}
 	return nil
@@ -161,6 +167,7 @@ func (b *batch) end(err error) error {
 	}
 	if err != nil {
 		f := explain(err, b.uri)
+		f.Message += fmt.Sprintf("; lines after line %d were not called", b.last)
 		if b.worst != nil {
 			f.Code = max(f.Code, b.worst.Code)
 		}

@@ -50,6 +50,7 @@ func (t *target) join(ctx context.Context, use func(context.Context, *session.Se
 // kept is something that lasts longer than a connection: a subscription, a
 // registration.
 type kept struct {
+	uri string
 	// begin makes it on a session that was joined; again says that another was
 	// lost before. Its ctx is about the making only.
 	begin func(ctx context.Context, s *session.Session, again bool) error
@@ -64,7 +65,7 @@ const redial = 10 * time.Second
 
 // keep makes k, and makes it again whenever it is lost, until ctx ends. The
 // first time nothing is tried twice: what is wrong then may be wrong for good.
-func (t *target) keep(ctx context.Context, say func(string, ...any), k kept) error {
+func (t *target) keep(ctx context.Context, s *streams, k kept) error {
 	var pause client.Backoff
 	for again := false; ; again = true {
 		began := time.Now()
@@ -81,7 +82,7 @@ func (t *target) keep(ctx context.Context, say func(string, ...any), k kept) err
 			return over
 		}
 		wait := pause.Next()
-		say("%v; trying again in %.1f s", err, wait.Seconds())
+		s.say("%s; trying again in %.1f s", explain(err, k.uri).Message, wait.Seconds())
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -44,26 +44,27 @@ func (w *watch) hook(doc map[string]any) error {
 	if spec.Stdin, err = jsonLine(doc); err != nil {
 		return err
 	}
-	return w.shell(spec)
+	return w.shell(w.ctx, spec)
 }
 
-// announce runs --on-ready. What it prints is talk.
+// announce runs --on-ready, which may go on while there are events enough. What
+// it prints is talk.
 func (w *watch) announce() error {
 	argv, err := runner.Shell(w.onReady, nil, false)
 	if err != nil {
 		return err
 	}
 	about := occasion{uri: w.uri}
-	return w.shell(runner.Spec{Argv: argv, Stdout: w.err, Env: about.environment(nil)})
+	return w.shell(w.outer, runner.Spec{Argv: argv, Stdout: w.err, Env: about.environment(nil)})
 }
 
 // shell runs spec by sh.
-func (w *watch) shell(spec runner.Spec) (err error) {
+func (w *watch) shell(ctx context.Context, spec runner.Spec) (err error) {
 	if spec.Path, err = exec.LookPath("sh"); err != nil {
 		return err
 	}
 	spec.Stderr = w.err
-	out, err := runner.Run(w.ctx, spec)
+	out, err := runner.Run(ctx, spec)
 	switch {
 	case err != nil:
 		return err

@@ -107,6 +107,9 @@ func position(data []byte, offset int64, err error) string {
 	case *json.UnmarshalTypeError:
 		offset = e.Offset
 	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		offset = int64(len(data)) + 1
+	}
 	before := data[:min(max(offset-1, 0), int64(len(data)))]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := len(before) - bytes.LastIndexByte(before, '\n')
@@ -161,9 +164,11 @@ func (l *lineReader) idle() bool {
 func (l *lineReader) parse(line []byte) (args []any, kwargs map[string]any, err error) {
 	args, kwargs, at, err := parseDocument(line)
 	if err != nil {
-		// The line is one of many: its own lines are all the first.
-		at = strings.TrimPrefix(at, "line 1, ")
-		return nil, nil, usage("line %d: %s%v", l.number, at, err).hint(expectedDocument)
+		at = strings.TrimSuffix(strings.TrimPrefix(at, "line 1, "), ": ")
+		if at != "" {
+			at = ", " + at
+		}
+		return nil, nil, usage("line %d%s: %v", l.number, at, err).hint(expectedDocument)
 	}
 	return args, kwargs, nil
 }

@@ -116,11 +116,12 @@ var errEnough = errors.New("enough events")
 func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
+	outer := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w := &watch{subscribeOptions: o, ctx: ctx, stop: stop}
+	w := &watch{subscribeOptions: o, outer: outer, ctx: ctx, stop: stop}
 	run := func() error {
-		err := o.keep(ctx, o.say, kept{begin: w.follow, lost: w.lost})
+		err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: w.follow, lost: w.lost})
 		w.hooks.Wait()
 		return w.ended(err)
 	}
@@ -134,7 +135,8 @@ func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 type watch struct {
 	*subscribeOptions
 
-	ctx   context.Context // of all of it
+	outer context.Context // ends by a signal or -W
+	ctx   context.Context // ends also when there are events enough, or an error
 	stop  context.CancelCauseFunc
 	alarm *time.Timer    // of --idle
 	hooks sync.WaitGroup // --on-ready
@@ -285,7 +287,7 @@ func (w *watch) ready() error {
 	}
 	if w.onReady != "" {
 		w.hooks.Go(func() {
-			if err := w.announce(); err != nil && w.ctx.Err() == nil {
+			if err := w.announce(); err != nil && w.outer.Err() == nil {
 				w.stop(own("--on-ready: %v", err))
 			}
 		})
