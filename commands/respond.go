@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -53,9 +54,11 @@ func (o *registerOptions) command() []string {
 
 // close ends the workers; no call is under way any more.
 func (r *responder) close() {
+	var ended sync.WaitGroup
 	for _, w := range r.workers {
-		w.Close()
+		ended.Go(w.Close)
 	}
+	ended.Wait()
 }
 
 // handle answers one call.
