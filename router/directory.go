@@ -11,14 +11,23 @@ import (
 // directory knows what can be called here: the capabilities, and what other
 // sessions have registered.
 type directory struct {
+	mu           sync.Mutex
 	capabilities []capabilities.Capability
-
-	mu         sync.Mutex
-	registered map[string]int // URI to number of registrations
+	registered   map[string]int // URI to number of registrations
 }
 
-func newDirectory(caps []capabilities.Capability) *directory {
-	return &directory{capabilities: caps, registered: map[string]int{}}
+func newDirectory() *directory { return &directory{registered: map[string]int{}} }
+
+func (d *directory) offer(caps []capabilities.Capability) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.capabilities = caps
+}
+
+func (d *directory) offered() []capabilities.Capability {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.capabilities
 }
 
 func (d *directory) add(uri string) {
@@ -43,7 +52,7 @@ func (d *directory) describe(uri string) []any {
 			all = append(all, entry)
 		}
 	}
-	for _, c := range d.capabilities {
+	for _, c := range d.offered() {
 		for _, p := range c.Procedures {
 			add(map[string]any{
 				"uri": procedureURI(c, p), "kind": "procedure", "doc": p.Doc, "result": p.Result,

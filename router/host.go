@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/deskconn/dconn/capabilities"
@@ -23,34 +24,28 @@ func topicURI(c capabilities.Capability, event string) string {
 // host runs the capabilities, each on a session of its own: a caller that
 // stalls one of them stalls no other.
 type host struct {
-	sessions []*session.Session
+	mu    sync.Mutex
+	parts map[string]*part // by the capability's name; describe is ""
+}
+
+// part is a capability that is offered.
+type part struct {
+	session  *session.Session
 	stop     context.CancelFunc
 	watching sync.WaitGroup
 }
 
-// startHost registers every capability and `describe`.
-func (r *Router) startHost(ctx context.Context) error {
-	watch, stop := context.WithCancel(context.Background())
-	r.host.stop = stop
-	for _, c := range r.directory.capabilities {
-		s, err := r.join(ctx, c.Name)
-		if err != nil {
-			return err
-		}
-		for _, p := range c.Procedures {
-			if err := s.Register(ctx, procedureURI(c, p), answer(p)); err != nil {
-				return fmt.Errorf("register %s: %w", procedureURI(c, p), err)
-			}
-		}
-		if c.Watch != nil {
-			r.host.watching.Go(func() { c.Watch(watch, r.publisher(watch, s, c)) })
-		}
+// startHost offers the capabilities and `describe`.
+func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) error {
+	r.host.parts = map[string]*part{}
+	if err := r.Offer(ctx, caps, false); err != nil {
+		return err
 	}
-	s, err := r.join(ctx, "describe")
+	p, err := r.join(ctx, "")
 	if err != nil {
 		return err
 	}
-	return s.Register(ctx, wire.Describe, func(_ context.Context, call *session.Invocation) (session.Result, error) {
+	return p.session.Register(ctx, wire.Describe, func(_ context.Context, call *session.Invocation) (session.Result, error) {
 		args, err := capabilities.Decode(describeTakes, call.Args, call.Kwargs)
 		if err != nil {
 			return session.Result{}, onWire(err)
@@ -59,10 +54,63 @@ func (r *Router) startHost(ctx context.Context) error {
 	})
 }
 
+// Offer makes caps what the daemon offers. What it offers already stays, unless
+// anew: then each capability is ended and started again.
+func (r *Router) Offer(ctx context.Context, caps []capabilities.Capability, anew bool) error {
+	for _, old := range r.directory.offered() {
+		same := func(c capabilities.Capability) bool { return c.Name == old.Name }
+		if anew || !slices.ContainsFunc(caps, same) {
+			r.host.end(ctx, old.Name)
+		}
+	}
+	r.directory.offer(caps)
+	for _, c := range caps {
+		if err := r.start(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start registers a capability, unless that is done.
+func (r *Router) start(ctx context.Context, c capabilities.Capability) error {
+	if r.host.has(c.Name) {
+		return nil
+	}
+	p, err := r.join(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	for _, proc := range c.Procedures {
+		if err := p.session.Register(ctx, procedureURI(c, proc), answer(proc)); err != nil {
+			return fmt.Errorf("register %s: %w", procedureURI(c, proc), err)
+		}
+	}
+	if c.Watch != nil {
+		watch, stop := context.WithCancel(context.Background())
+		p.stop = stop
+		p.watching.Go(func() { c.Watch(watch, r.publisher(watch, p.session, c)) })
+	}
+	return nil
+}
+
+// Check calls a procedure of the daemon's own through the engine: an error says
+// that it no longer routes.
+func (r *Router) Check(ctx context.Context) error {
+	r.host.mu.Lock()
+	describe := r.host.parts[""]
+	r.host.mu.Unlock()
+	if describe == nil {
+		return errors.New("the router is closed")
+	}
+	_, err := describe.session.Call(ctx, wire.Describe, []any{wire.Describe}, nil)
+	return err
+}
+
 var describeTakes = []capabilities.Param{{Name: "uri", Type: capabilities.Text, Optional: true}}
 
-// join attaches a session of the daemon's own.
-func (r *Router) join(ctx context.Context, name string) (*session.Session, error) {
+// join attaches a session of the daemon's own for the capability name.
+func (r *Router) join(ctx context.Context, name string) (*part, error) {
 	near, far := transport.Pipe()
 	daemon := Identity{AuthID: "daemon", Role: roleDaemon, Method: wire.AuthPeerCred}
 	r.attaching.Go(func() {
@@ -74,8 +122,11 @@ func (r *Router) join(ctx context.Context, name string) (*session.Session, error
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	r.host.sessions = append(r.host.sessions, s)
-	return s, nil
+	p := &part{session: s, stop: func() {}}
+	r.host.mu.Lock()
+	defer r.host.mu.Unlock()
+	r.host.parts[name] = p
+	return p, nil
 }
 
 func (r *Router) publisher(ctx context.Context, s *session.Session, c capabilities.Capability) capabilities.Publish {
@@ -118,13 +169,36 @@ func onWire(err error) error {
 	return wire.Errorf(uri, "%s", err)
 }
 
-// close ends the watchers and sessions within ctx.
+func (h *host) has(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.parts[name] != nil
+}
+
+// end ends a capability within ctx.
+func (h *host) end(ctx context.Context, name string) {
+	h.mu.Lock()
+	p := h.parts[name]
+	delete(h.parts, name)
+	h.mu.Unlock()
+	if p != nil {
+		p.end(ctx)
+	}
+}
+
+func (p *part) end(ctx context.Context) {
+	p.stop()
+	p.session.Leave(ctx)
+	p.watching.Wait()
+}
+
+// close ends all of them within ctx.
 func (h *host) close(ctx context.Context) {
-	if h.stop != nil {
-		h.stop()
+	h.mu.Lock()
+	parts := h.parts
+	h.parts = map[string]*part{}
+	h.mu.Unlock()
+	for _, p := range parts {
+		p.end(ctx)
 	}
-	for _, s := range h.sessions {
-		s.Leave(ctx)
-	}
-	h.watching.Wait()
 }

@@ -172,7 +172,7 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 		"SUBSCRIBE without a topic": &wamp.Subscribe{Request: 1}, "REGISTER without a procedure": &wamp.Register{Request: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuard(Identity{}, DefaultSessionLimits(), newDirectory(nil))
+			g := newGuard(Identity{}, DefaultSessionLimits(), newDirectory())
 			g.greeted = true
 			if _, answer, err := g.Inbound(first); answer != nil || err != nil {
 				t.Fatalf("refused: %+v, %v", answer, err)

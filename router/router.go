@@ -48,7 +48,7 @@ type Router struct {
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
-		log: opts.Log, limits: opts, directory: newDirectory(opts.Capabilities),
+		log: opts.Log, limits: opts, directory: newDirectory(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
@@ -65,7 +65,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		return nil, err
 	}
 	r.engine = engine
-	if err := r.startHost(ctx); err != nil {
+	if err := r.startHost(ctx, opts.Capabilities); err != nil {
 		r.Close()
 		return nil, err
 	}
