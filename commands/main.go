@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,9 @@ type streams struct {
 	width    int // columns of that terminal, 0 if stdout is none
 	outColor bool
 	errColor bool
+
+	reloading atomic.Bool   // SIGHUP goes to reload instead of ending the command
+	reload    chan struct{} // holds one
 }
 
 // armedWriter writes once signals are caught: until then a reader that went
@@ -64,13 +68,14 @@ func Main() int {
 	armed := make(chan struct{})
 	s := &streams{
 		in: os.Stdin, out: &armedWriter{os.Stdout, armed, nil}, err: &armedWriter{os.Stderr, armed, nil},
+		reload: make(chan struct{}, 1),
 	}
 	s.width, s.outTTY = terminal(os.Stdout)
 	_, s.errTTY = terminal(os.Stderr)
 	s.color("auto")
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
-	go catchSignals(stop, armed) // beside the start: it takes a thread to be made
+	go s.catchSignals(stop, armed) // beside the start: it takes a thread to be made
 	err := run(ctx, s, os.Args[1:])
 	if i, ok := errors.AsType[interrupted](err); ok {
 		die(i.signal)
@@ -235,7 +240,7 @@ const grace = 6 * time.Second
 // write to a pipe that nobody reads. SIGPIPE is caught
 // so that a write to a closed pipe returns EPIPE; ignoring it instead would be
 // inherited by the commands that register runs.
-func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
+func (s *streams) catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	caught := make(chan os.Signal, 1)
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -245,6 +250,8 @@ func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	}
 	close(armed)
 	first := <-caught
+	for ; first == syscall.SIGHUP && s.reloads(); first = <-caught {
+	}
 	cancel(interrupted{first})
 	select {
 	case second := <-caught:
@@ -252,6 +259,20 @@ func catchSignals(cancel context.CancelCauseFunc, armed chan<- struct{}) {
 	case <-time.After(grace):
 		die(first)
 	}
+}
+
+// reloads tells the command of a SIGHUP, if it reloads by it. A terminal that
+// was closed is another matter: what ran on it ends.
+func (s *streams) reloads() bool {
+	_, alive := terminal(os.Stderr)
+	if s.errTTY && !alive || !s.reloading.Load() {
+		return false
+	}
+	select {
+	case s.reload <- struct{}{}:
+	default: // one is due already
+	}
+	return true
 }
 
 // die ends this process by sig, so that a shell sees what happened: a bash

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/deskconn/dconn/capabilities"
@@ -31,19 +32,28 @@ type serveOptions struct {
 	readyFD int
 	root    string
 	verbose bool
+
+	flags *pflag.FlagSet // of this command line
 }
 
 func newServe(s *streams) *cobra.Command {
-	o := &serveOptions{streams: s}
+	return (&serveOptions{streams: s}).command()
+}
+
+func (o *serveOptions) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "offer what this machine can do",
 		Long: lines("Run the daemon: the router and this machine's capabilities. It ends with exit",
 			"code 0 within 5 seconds of SIGINT or SIGTERM. It tells systemd when it is ready",
-			"and takes a socket from it (socket activation)."),
+			"and takes a socket from it (socket activation). SIGHUP makes it read its settings",
+			"again: name, enable, disable and verbose; sessions stay."),
 		Example: "  dconn serve & dconn wait && dconn call .system.name",
 		Args:    atMost(0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.flags = cmd.Flags()
+			return runServe(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket to serve (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
@@ -58,9 +68,19 @@ func newServe(s *streams) *cobra.Command {
 	return cmd
 }
 
+// service is a daemon that serves.
+type service struct {
+	*serveOptions
+
+	log    *slog.Logger
+	level  *slog.LevelVar
+	router *router.Router
+}
+
 func runServe(ctx context.Context, o *serveOptions) error {
-	log := o.logger()
-	caps, err := o.capabilities(log)
+	d := &service{serveOptions: o, level: &slog.LevelVar{}}
+	d.log = o.logger(d.level)
+	caps, err := o.capabilities(d.log)
 	if err != nil {
 		return err
 	}
@@ -68,43 +88,50 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	r, err := router.New(ctx, router.Options{
-		Capabilities: caps, Log: log,
+	d.router, err = router.New(ctx, router.Options{
+		Capabilities: caps, Log: d.log,
 		Transport: transport.DefaultLimits(), Session: router.DefaultSessionLimits(),
 	})
 	if err != nil {
 		closeAll(listeners)
 		return err
 	}
-	defer r.Close()
+	defer d.router.Close()
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
-		go func() { failed <- r.Serve(ln) }()
+		go func() { failed <- d.router.Serve(ln) }()
 	}
-	names := make([]string, len(caps))
-	for i, c := range caps {
-		names[i] = c.Name
-	}
-	log.Info("serving", "capabilities", strings.Join(names, ","), "socket", listeners[0].Addr().String())
+	d.log.Info("serving", "capabilities", namesOf(caps), "socket", listeners[0].Addr().String())
+	o.streams.reloading.Store(true)
 	if err := ready(o.readyFD); err != nil {
 		return err
 	}
-	notify(log, daemon.SdNotifyReady)
-	defer notify(log, daemon.SdNotifyStopping)
-	select {
-	case <-ctx.Done():
-		log.Info("stopping", "reason", context.Cause(ctx))
-		return nil
-	case err := <-failed:
-		return err
+	notify(d.log, daemon.SdNotifyReady)
+	defer notify(d.log, daemon.SdNotifyStopping)
+	return d.run(ctx, failed)
+}
+
+// run reloads and reports until ctx ends or a listener fails.
+func (d *service) run(ctx context.Context, failed <-chan error) error {
+	due, stop := watchdog()
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			d.log.Info("stopping", "reason", context.Cause(ctx))
+			return nil
+		case err := <-failed:
+			return err
+		case <-d.reload:
+			d.reloadSettings(ctx)
+		case <-due:
+			d.reportHealth(ctx)
+		}
 	}
 }
 
-func (o *serveOptions) logger() *slog.Logger {
-	level := slog.LevelInfo
-	if o.verbose {
-		level = slog.LevelDebug
-	}
+func (o *serveOptions) logger(level *slog.LevelVar) *slog.Logger {
+	o.setLevel(level)
 	options := &slog.HandlerOptions{Level: level}
 	if os.Getenv("JOURNAL_STREAM") != "" { // the journal adds the time itself
 		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
@@ -115,6 +142,21 @@ func (o *serveOptions) logger() *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(o.err, options))
+}
+
+func (o *serveOptions) setLevel(level *slog.LevelVar) {
+	level.Set(slog.LevelInfo)
+	if o.verbose {
+		level.Set(slog.LevelDebug)
+	}
+}
+
+func namesOf(caps []capabilities.Capability) string {
+	names := make([]string, len(caps))
+	for i, c := range caps {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ",")
 }
 
 // capabilities are those that --enable and --disable leave.
@@ -191,12 +233,6 @@ func (o *serveOptions) listen() ([]net.Listener, error) {
 func closeAll(listeners []net.Listener) {
 	for _, ln := range listeners {
 		_ = ln.Close()
-	}
-}
-
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd is not told", "state", state, "error", err)
 	}
 }
 

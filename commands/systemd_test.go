@@ -63,7 +63,7 @@ func TestSystemd(t *testing.T) {
 	// LISTEN_PID is the daemon's own, so a shell must exec it
 	serve.Args = []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve`, serve.Path}
 	serve.Path = "/bin/sh"
-	serve.Env = append(serve.Env, "NOTIFY_SOCKET="+notify.LocalAddr().String())
+	serve.Env = append(serve.Env, "NOTIFY_SOCKET="+notify.LocalAddr().String(), "WATCHDOG_USEC=200000")
 	serve.ExtraFiles = []*os.File{handed}
 	serve.Stderr = os.Stderr
 	if err := serve.Start(); err != nil {
@@ -74,6 +74,13 @@ func TestSystemd(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(out)) == "" {
 		t.Errorf("call over the handed socket: %v: %s", err, out)
 	}
+	expectState(t, notify, "WATCHDOG=1")
+	if err := serve.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	expectState(t, notify, "RELOADING=1\nMONOTONIC_USEC=")
+	expectState(t, notify, "READY=1")
+	expectState(t, notify, "WATCHDOG=1")
 	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -86,13 +93,20 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
+// expectState waits until systemd is told want, or what begins so. The watchdog
+// may be fed in between.
 func expectState(t *testing.T, notify *net.UnixConn, want string) {
 	t.Helper()
 	_ = notify.SetReadDeadline(time.Now().Add(20 * time.Second))
-	b := make([]byte, 256)
-	n, err := notify.Read(b)
-	if err != nil || string(b[:n]) != want {
-		t.Fatalf("systemd is told %q, %v; want %q", b[:n], err, want)
+	for {
+		b := make([]byte, 256)
+		n, err := notify.Read(b)
+		switch got := string(b[:n]); {
+		case err == nil && strings.HasPrefix(got, want):
+			return
+		case err != nil || got != "WATCHDOG=1":
+			t.Fatalf("systemd is told %q, %v; want %q", got, err, want)
+		}
 	}
 }
 
