@@ -106,9 +106,11 @@ func formattingText(*cobra.Command) string {
 		"  dconn describe -o ndjson | jq -r .uri   a URI a line",
 		"  dconn subscribe -o json .brightness.on_changed | jq .kwargs.percent",
 		"",
-		"--fields NAME,... chooses and orders the columns of a table, --no-headers leaves",
-		"out their names. -0 ends a record with NUL instead of a newline, for xargs -0.",
-		"Colour is for a terminal; --color, NO_COLOR and TERM=dumb turn it off.",
+		"A template sees what json shows: {{.topic}}, {{index .args 0}}, {{.kwargs.percent}};",
+		"{{json .kwargs}} is JSON. --fields NAME,... keeps these keys of JSON and these",
+		"columns of a table, in this order; --no-headers leaves out the columns' names. -0",
+		"ends a record with NUL instead of a newline, for xargs -0. Colour is for a terminal;",
+		"--color, NO_COLOR and TERM=dumb turn it off.",
 		"",
 		"JSON is lossless. Integers keep all their digits, beyond 2^53 too; a float has a",
 		`point (80.0). Bytes are {"$bytes":"BASE64"}, and --input reads that back; raw`,
@@ -119,5 +121,7 @@ func formattingText(*cobra.Command) string {
 		"or ndjson the last line there is for programs:",
 		"",
 		`  {"error":{"args":[],"exit":3,"kwargs":{},"message":"...","uri":"..."}}`,
+		"",
+		"call --lines prints the same in the place of a result.",
 		"")
 }
