@@ -76,7 +76,9 @@ func exitCodesText(*cobra.Command) string {
 	b.WriteString(lines("",
 		"Any other WAMP error is 1. SIGINT and SIGTERM cancel what is under way and then",
 		"end the command by that signal (a shell shows 130 and 143); serve and register",
-		"end with 0 then.", ""))
+		"end with 0 then. call --exit-with-remote ends with the status of the command behind",
+		"the procedure, and with 255 for any other failure. call --lines ends with the",
+		"highest code of its calls.", ""))
 	return b.String()
 }
 
