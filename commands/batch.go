@@ -41,9 +41,7 @@ func runBatch(ctx context.Context, o *callOptions) error {
 	if err != nil {
 		return err
 	}
-	joining, cancel := within(ctx, time.Duration(o.wait))
-	defer cancel()
-	s, err := o.dial(joining)
+	s, err := o.dialInTime(ctx)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,13 @@ func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	return client.Dial(ctx, path, "dconn/"+version)
 }
 
+// dialInTime joins the router within -W, for longer than that.
+func (t *target) dialInTime(ctx context.Context) (*session.Session, error) {
+	ctx, cancel := within(ctx, time.Duration(t.wait))
+	defer cancel()
+	return t.dial(ctx)
+}
+
 // join joins the router for as long as use runs, within -W.
 func (t *target) join(ctx context.Context, use func(context.Context, *session.Session) error) error {
 	ctx, cancel := within(ctx, time.Duration(t.wait))

@@ -40,9 +40,7 @@ func runFeed(ctx context.Context, o *publishOptions) error {
 	if err != nil {
 		return err
 	}
-	joining, cancel := within(ctx, time.Duration(o.wait))
-	defer cancel()
-	s, err := o.dial(joining)
+	s, err := o.dialInTime(ctx)
 	if err != nil {
 		return err
 	}
