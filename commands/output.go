@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/template"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -23,8 +22,7 @@ type output struct {
 	noHeaders bool
 	null      bool
 
-	compiled *template.Template
-	paint    map[string]text.Color // of cells in a table, by their text
+	paint map[string]text.Color // of cells in a table, by their text
 }
 
 // addFormat adds -o, whose first choice is the default.
@@ -37,7 +35,7 @@ func (o *output) addFormat(s *streams, f *pflag.FlagSet, choices ...string) {
 func (o *output) addFlags(s *streams, f *pflag.FlagSet, choices ...string) {
 	o.addFormat(s, f, choices...)
 	f.BoolVarP(&o.null, "null", "0", false, "end each record with a NUL byte instead of a newline")
-	f.StringVar(&o.template, "template", "", "print each record by this Go template (-o template)")
+	f.StringVar(&o.template, "template", "", "print each record as `TEXT` with {0}, {name} and {field} filled in (-o template)")
 	f.StringSliceVar(&o.fields, "fields", nil, "only these fields of a record, `NAME,...`, in this order in a table")
 	if slices.Contains(choices, "table") {
 		f.BoolVar(&o.noHeaders, "no-headers", false, "a table without its first line")
@@ -49,14 +47,14 @@ func (o *output) machine() bool { return forMachines(o.format) }
 
 func forMachines(format string) bool { return format == "json" || format == "ndjson" }
 
-// check refuses flags that do not go together, and compiles the template.
-func (o *output) check(f *pflag.FlagSet) (err error) {
+// check refuses flags that do not go together, and a template of another kind.
+func (o *output) check(f *pflag.FlagSet) error {
 	if o.template != "" && !f.Changed("output") {
 		o.format = "template"
 	}
 	switch {
 	case o.format == "template" && o.template == "":
-		return usage("-o template needs --template").hint(`--template '{{index .args 0}}'`)
+		return usage("-o template needs --template").hint("--template {0}")
 	case o.format != "template" && o.template != "":
 		return usage("--template does not go with -o %s", o.format)
 	case len(o.fields) > 0 && (o.format == "raw" || o.format == "template"):
@@ -64,9 +62,7 @@ func (o *output) check(f *pflag.FlagSet) (err error) {
 	case o.null && o.format == "table":
 		return usage("-0 does not go with -o table").hint("-0 -o ndjson")
 	case o.format == "template":
-		if o.compiled, err = compile(o.template); err != nil {
-			return usage("--template: %v", err)
-		}
+		return checkTemplate(o.template)
 	}
 	return nil
 }
@@ -83,8 +79,8 @@ func (o *output) record(doc map[string]any, raw ...any) error {
 func (o *output) render(b []byte, doc map[string]any, raw []any) ([]byte, error) {
 	switch o.format {
 	case "template":
-		b, err := o.execute(b, doc)
-		return o.end(b), err
+		text, err := o.expand(doc)
+		return o.end(append(b, text...)), err
 	case "raw", "table":
 		for _, v := range raw {
 			var err error

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -11,12 +12,30 @@ import (
 // maxElement is the longest argument execve(2) takes, less its NUL.
 const maxElement = 128<<10 - 1
 
-// placeholder is {0}, {name}, or one of them in a second pair of braces,
-// which stands for itself.
+// placeholder is {0}, {name} or {a.path}, or one of them in a second pair of
+// braces, which stands for itself.
 // Compiled at first use: every command would pay for it otherwise.
 var placeholder = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\{\{?(?:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)\}\}?`)
+	return regexp.MustCompile(`\{\{?(?:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)(?:\.[A-Za-z0-9_]+)*\}\}?`)
 })
+
+// Expand replaces the placeholders in template by their values.
+func Expand(template string, value func(name string) (string, error)) (string, error) {
+	var first error
+	filled := placeholder().ReplaceAllStringFunc(template, func(m string) string {
+		name := strings.Trim(m, "{}")
+		switch {
+		case strings.HasPrefix(m, "{{") && strings.HasSuffix(m, "}}"):
+			return "{" + name + "}"
+		case len(m) != len(name)+2: // {{x} and {x}} are no placeholders
+			return m
+		}
+		v, err := value(name)
+		first = cmp.Or(first, err)
+		return v
+	})
+	return filled, first
+}
 
 // Fill replaces the placeholders in template by the texts of a call's
 // arguments. A text never becomes more than one element, nor an option: one
@@ -64,27 +83,13 @@ func check(element, place string, allowDash bool) error {
 }
 
 func fill(template string, args []string, kwargs map[string]string) (string, error) {
-	var missing string
-	filled := placeholder().ReplaceAllStringFunc(template, func(m string) string {
-		name := strings.Trim(m, "{}")
-		switch {
-		case strings.HasPrefix(m, "{{") && strings.HasSuffix(m, "}}"):
-			return "{" + name + "}"
-		case len(m) != len(name)+2: // {{x} and {x}} are no placeholders
-			return m
+	return Expand(template, func(name string) (string, error) {
+		if n, err := strconv.Atoi(name); err == nil && n < len(args) {
+			return args[n], nil
 		}
-		if n, err := strconv.Atoi(name); err == nil {
-			if n < len(args) {
-				return args[n]
-			}
-		} else if v, ok := kwargs[name]; ok {
-			return v
+		if v, ok := kwargs[name]; ok {
+			return v, nil
 		}
-		missing = m
-		return ""
+		return "", fmt.Errorf("argument {%s} is missing", name)
 	})
-	if missing != "" {
-		return "", fmt.Errorf("argument %s is missing", missing)
-	}
-	return filled, nil
 }
