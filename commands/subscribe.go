@@ -195,9 +195,7 @@ func (w *watch) fetch(ctx context.Context) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.put(map[string]any{
-		"procedure": w.get, "time": now(), "args": orEmptyList(r.Args), "kwargs": orEmptyDict(r.Kwargs),
-	})
+	return w.put(r.Args, r.Kwargs, func() map[string]any { return map[string]any{"procedure": w.get} })
 }
 
 // lost gives the end of a session its meaning.
@@ -239,9 +237,8 @@ func (w *watch) event(e *session.Event) {
 	if w.alarm != nil {
 		w.alarm.Reset(time.Duration(w.idle))
 	}
-	err := w.put(map[string]any{
-		"topic": cmp.Or(e.Topic, w.uri), "publication": e.Publication, "publisher": e.Publisher,
-		"time": now(), "args": orEmptyList(e.Args), "kwargs": orEmptyDict(e.Kwargs),
+	err := w.put(e.Args, e.Kwargs, func() map[string]any {
+		return map[string]any{"topic": cmp.Or(e.Topic, w.uri), "publication": e.Publication, "publisher": e.Publisher}
 	})
 	if err != nil {
 		w.stop(err)
@@ -252,20 +249,24 @@ func (w *watch) event(e *session.Event) {
 	}
 }
 
-func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
-
-// put prints a record, or runs --exec for it.
-func (w *watch) put(doc map[string]any) error {
+// put prints a record, or runs --exec for it. about is what there is to know
+// beside its arguments; raw output does without.
+func (w *watch) put(args []any, kwargs map[string]any, about func() map[string]any) error {
+	if w.exec == "" && w.format == "raw" {
+		return w.record(nil, bare(args, kwargs))
+	}
+	doc := about()
+	doc["args"], doc["kwargs"] = orEmptyList(args), orEmptyDict(kwargs)
+	doc["time"] = time.Now().UTC().Format(time.RFC3339Nano)
 	if w.exec != "" {
 		return w.execute(doc)
 	}
-	return w.record(doc, bare(doc))
+	return w.record(doc)
 }
 
 // bare is an event as raw output shows it: a single argument like the result of
 // a call, and anything else as compact JSON.
-func bare(doc map[string]any) any {
-	args, kwargs := doc["args"].([]any), doc["kwargs"].(map[string]any)
+func bare(args []any, kwargs map[string]any) any {
 	switch {
 	case len(args) == 1 && len(kwargs) == 0 && args[0] == nil:
 		return "" // an event is a line, whatever it says
@@ -274,9 +275,9 @@ func bare(doc map[string]any) any {
 	case len(args) == 0 && len(kwargs) > 0:
 		return kwargs
 	case len(kwargs) == 0:
-		return args
+		return orEmptyList(args)
 	}
-	return map[string]any{"args": args, "kwargs": kwargs}
+	return map[string]any{"args": orEmptyList(args), "kwargs": kwargs}
 }
 
 // ready tells whoever waits for the subscription, and starts the clock of
