@@ -3,12 +3,14 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -34,14 +36,26 @@ type streams struct {
 // away would kill this process.
 type armedWriter struct {
 	io.Writer
-	armed  <-chan struct{}
-	failed error // of the last write
+	armed <-chan struct{}
+
+	mu     sync.Mutex
+	failed error // of the first write that did
 }
 
-func (w *armedWriter) Write(b []byte) (n int, err error) {
+func (w *armedWriter) Write(b []byte) (int, error) {
 	<-w.armed
-	n, w.failed = w.Writer.Write(b)
-	return n, w.failed
+	n, err := w.Writer.Write(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = cmp.Or(w.failed, err)
+	return n, err
+}
+
+// failure is why a write failed, if one did.
+func (w *armedWriter) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 // say prints one line of talk, harmless on a terminal.
@@ -64,7 +78,7 @@ func (s *streams) talk(name, format string, a ...any) {
 func Main() int {
 	armed := make(chan struct{})
 	s := &streams{
-		in: os.Stdin, out: &armedWriter{os.Stdout, armed, nil}, err: &armedWriter{os.Stderr, armed, nil},
+		in: os.Stdin, out: &armedWriter{Writer: os.Stdout, armed: armed}, err: &armedWriter{Writer: os.Stderr, armed: armed},
 		reload: make(chan struct{}, 1),
 	}
 	s.width, s.outTTY = terminal(os.Stdout)
@@ -89,8 +103,8 @@ func run(ctx context.Context, s *streams, args []string) error {
 	root := newRoot(s, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if w, ok := s.out.(*armedWriter); ok && err == nil && w.failed != nil {
-		err = outputError(w.failed) // help texts are printed without a look at it
+	if w, ok := s.out.(*armedWriter); ok && err == nil && w.failure() != nil {
+		err = outputError(w.failure()) // help texts are printed without a look at it
 	}
 	var cut interrupted
 	switch {

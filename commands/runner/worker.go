@@ -123,17 +123,21 @@ func (w *Worker) Close() {
 		return
 	}
 	_ = w.stdin.Close()
-	ended := make(chan struct{})
-	go func() {
-		awaitExit(w.cmd.Process.Pid)
-		close(ended)
-	}()
 	select {
-	case <-ended:
+	case <-exitOf(w.cmd):
 	case <-time.After(closing):
 	}
 	w.stop(grace)
-	<-ended
+}
+
+// exitOf is closed when cmd has ended; it is not reaped then.
+func exitOf(cmd *exec.Cmd) <-chan struct{} {
+	pid, exited := cmd.Process.Pid, make(chan struct{})
+	go func() {
+		awaitExit(pid)
+		close(exited)
+	}()
+	return exited
 }
 
 // closing is how long a worker may take to notice that nobody asks any more.
@@ -145,11 +149,7 @@ func (w *Worker) stop(grace time.Duration) *Outcome {
 	w.cmd = nil
 	pid := cmd.Process.Pid
 	// A worker that closed its output may be about to end by itself.
-	exited := make(chan struct{})
-	go func() {
-		awaitExit(pid)
-		close(exited)
-	}()
+	exited := exitOf(cmd)
 	_ = w.stdin.Close()
 	select {
 	case <-exited:
