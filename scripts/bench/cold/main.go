@@ -17,37 +17,23 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
 func main() {
 	rounds := flag.Int("n", 200, "number of rounds")
 	tags := flag.String("tags", "", "build tags of dconn")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, *tags)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // rather than what it broke
-	}
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-cold:", err)
-		os.Exit(1)
-	}
+	rig.Main("bench-cold", *tags, func(ctx context.Context, r *rig.Rig) error {
+		return run(ctx, &bench{Rig: r}, *rounds)
+	})
 }
 
-func run(ctx context.Context, rounds int, tags string) error {
-	if rounds < 1 || flag.NArg() > 0 {
-		return fmt.Errorf("expected -n of at least 1 and no arguments, got -n %d and %q", rounds, flag.Args())
+func run(ctx context.Context, b *bench, rounds int) error {
+	if rounds < 1 {
+		return fmt.Errorf("-n must be 1 or more, got %d", rounds)
 	}
-	dir, err := os.MkdirTemp("", "dconn-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{dir: dir, tags: tags}
-	defer b.stopDaemons()
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

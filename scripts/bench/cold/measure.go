@@ -22,7 +22,7 @@ func (b *bench) measure(ctx context.Context, rounds int) (map[string][]sample, e
 		return nil, err
 	}
 	defer func() { _ = null.Close() }()
-	attr := &os.ProcAttr{Env: b.env(), Files: []*os.File{null, null, os.Stderr}}
+	attr := &os.ProcAttr{Env: b.Env(), Files: []*os.File{null, null, os.Stderr}}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would run beside a program
 	samples := map[string][]sample{}
 	for r := range rounds {
