@@ -8,7 +8,7 @@ TAGS := codec.notfastpath
 PREFIX ?= /usr/local
 export GOTOOLCHAIN := local
 
-.PHONY: all build test test-all test-vm race fuzz lint bench-cold demo completions man install
+.PHONY: all build test test-all test-vm race fuzz lint bench bench-cold bench-cli demo completions man install
 
 all: build
 
@@ -45,6 +45,11 @@ fuzz:
 
 bench-cold:
 	go run ./scripts/bench/cold -tags '$(TAGS)'
+
+bench-cli:
+	go run ./scripts/bench/cli -tags '$(TAGS)'
+
+bench: bench-cold bench-cli
 
 demo: build
 	scripts/demo.sh

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -87,11 +88,24 @@ func (r *Rig) build(ctx context.Context, folder, tags string, paths []string) er
 	if err != nil {
 		return err
 	}
-	content, err := os.ReadFile(linked)
 	for _, path := range paths {
-		err = errors.Join(err, os.WriteFile(path, content, 0o755))
+		err = errors.Join(err, duplicate(linked, path))
 	}
 	return errors.Join(err, os.Remove(linked))
+}
+
+func duplicate(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // runGently runs a tool that has children of its own, and interrupts it when
