@@ -36,6 +36,7 @@ type event struct {
 const receiptEvery = 256
 
 func runFeed(ctx context.Context, o *publishOptions) error {
+	pace()
 	from, err := o.open(o.streams)
 	if err != nil {
 		return err

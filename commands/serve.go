@@ -78,6 +78,7 @@ type service struct {
 }
 
 func runServe(ctx context.Context, o *serveOptions) error {
+	pace()
 	d := &service{serveOptions: o, level: &slog.LevelVar{}}
 	d.log = o.logger(d.level)
 	caps, err := o.capabilities(d.log)

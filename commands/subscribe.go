@@ -114,6 +114,7 @@ func (o *subscribeOptions) prepare(cmd *cobra.Command, word string) (err error) 
 var errEnough = errors.New("enough events")
 
 func runSubscribe(ctx context.Context, o *subscribeOptions) error {
+	pace()
 	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
 	outer := ctx

@@ -168,3 +168,28 @@ func TestWrongAnswer(t *testing.T) {
 		t.Errorf("got %v, want %s", err, wire.ErrProtocolViolation)
 	}
 }
+
+// Events that came before the end of the connection are all handled.
+func TestEventsBeforeTheEnd(t *testing.T) {
+	s, f := connect(t, transport.CBOR)
+	got := make(chan uint64, 100)
+	subscribed := make(chan error, 1)
+	go func() {
+		subscribed <- s.Subscribe(t.Context(), "a.b", session.Exact, func(e *session.Event) {
+			time.Sleep(time.Millisecond) // the end is there before the last of them is handled
+			got <- e.Publication
+		})
+	}()
+	f.send(&wamp.Subscribed{Request: f.receive().(*wamp.Subscribe).Request, Subscription: 1})
+	if err := <-subscribed; err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		f.send(&wamp.Event{Subscription: 1, Publication: wamp.ID(i + 1), Details: wamp.Dict{}})
+	}
+	f.conn.Close()
+	<-s.Done()
+	if n := len(got); n != 50 {
+		t.Errorf("%d of 50 events were handled", n)
+	}
+}

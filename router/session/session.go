@@ -120,11 +120,18 @@ func next(ctx context.Context, link Link) (wamp.Message, error) {
 			return nil, linkError(link.Err())
 		}
 		return msg, nil
-	case <-link.Done():
-		return nil, linkError(link.Err())
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	case <-link.Done():
 	}
+	select {
+	case msg, open := <-link.Recv(): // what came before the end
+		if open {
+			return msg, nil
+		}
+	default:
+	}
+	return nil, linkError(link.Err())
 }
 
 // sendError is why Send failed: the message itself, or the connection.

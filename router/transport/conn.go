@@ -86,7 +86,7 @@ type Conn struct {
 func newConn(nc net.Conn, codec Codec, lim Limits) *Conn {
 	c := &Conn{
 		nc: nc, codec: codec, lim: lim,
-		recv: make(chan wamp.Message),
+		recv: make(chan wamp.Message, recvAhead),
 		wake: make(chan struct{}, 1),
 		room: make(chan struct{}, 1),
 		deaf: make(chan struct{}),
@@ -101,7 +101,8 @@ func (c *Conn) start() {
 	go c.write()
 }
 
-// Recv delivers the peer's messages; it is closed when the connection ends.
+// Recv delivers the peer's messages; it is closed when the connection ends, and
+// may hold some even then.
 func (c *Conn) Recv() <-chan wamp.Message { return c.recv }
 
 // Done is closed when the connection has ended; Err then says why.
@@ -315,7 +316,7 @@ func (c *Conn) read() {
 		c.fail(err)
 	}
 	if c.guard != nil {
-		_ = c.hand(c.guard.Closed()...)
+		_ = c.hand(0, c.guard.Closed()...)
 	}
 }
 
@@ -329,19 +330,45 @@ func (c *Conn) closeRecv() {
 // errDeaf ends the reader when nobody takes what it reads.
 var errDeaf = errors.New("nobody listens")
 
-// hand gives messages to whoever reads recv. The pump of a Peer does so too, to
-// answer for its session, so recv is not closed under its hands.
-func (c *Conn) hand(msgs ...wamp.Message) error {
+// Bounds of what is read ahead of whoever takes it: so many messages, or so
+// many bytes of them.
+const (
+	recvAhead      = 64
+	recvAheadBytes = 256 << 10
+)
+
+// hand gives messages of size bytes in all to whoever reads recv. The pump of a
+// Peer does so too, to answer for its session, so recv is not closed under its
+// hands.
+func (c *Conn) hand(size int, msgs ...wamp.Message) error {
 	c.recvMu.RLock()
 	defer c.recvMu.RUnlock()
 	if c.recvClosed {
 		return errDeaf
+	}
+	if size > recvAheadBytes/recvAhead {
+		if err := c.awaitTaken(recvAheadBytes / size); err != nil {
+			return err
+		}
 	}
 	for _, msg := range msgs {
 		select {
 		case c.recv <- msg:
 		case <-c.deaf:
 			return errDeaf
+		}
+	}
+	return nil
+}
+
+// awaitTaken waits until at most n messages are read ahead: long ones may not
+// pile up.
+func (c *Conn) awaitTaken(n int) error {
+	for pause := time.Duration(0); len(c.recv) > n; pause = min(pause+10*time.Microsecond, time.Millisecond) {
+		select {
+		case <-c.deaf:
+			return errDeaf
+		case <-time.After(pause):
 		}
 	}
 	return nil
@@ -386,7 +413,7 @@ func (c *Conn) receive(kind byte, payload []byte) error {
 		return violation(err)
 	}
 	if c.guard == nil {
-		return c.hand(msg)
+		return c.hand(len(payload), msg)
 	}
 	pass, answer, err := c.guard.Inbound(msg)
 	if err != nil {
@@ -397,7 +424,7 @@ func (c *Conn) receive(kind byte, payload []byte) error {
 			return err
 		}
 	}
-	return c.hand(pass...)
+	return c.hand(len(payload), pass...)
 }
 
 var errFlood = errors.New("the peer sends but does not read")

@@ -726,3 +726,35 @@ func TestPipe(t *testing.T) {
 		t.Errorf("Send on a closed pipe: %v, Err: %v", err, near.Err())
 	}
 }
+
+// What is read ahead is bounded by its bytes, and nothing of it is lost when the
+// peer goes away.
+func TestReadAhead(t *testing.T) {
+	for _, c := range []struct{ count, size, ahead int }{
+		{1000, 10, recvAhead + 1}, {40, 16 << 10, recvAheadBytes/(16<<10) + 2}, {5, 1 << 20, 2},
+	} {
+		lim := testLimits()
+		lim.Message = 2 << 20
+		conn, client := accept(t, lim, 15, nil)
+		go func() {
+			for i := range c.count {
+				b, _ := encode(CBOR, nil, event(i, c.size))
+				_, _ = client.Write(frame(frameMessage, b))
+			}
+			_ = client.Close()
+		}()
+		time.Sleep(50 * time.Millisecond) // for it to read too much
+		var all []wamp.Message
+		most := 0
+		for msg := range conn.Recv() {
+			most = max(most, len(conn.Recv())+1)
+			all = append(all, msg)
+		}
+		if most > c.ahead {
+			t.Errorf("%d messages of %d bytes were read ahead, want %d at most", most, c.size, c.ahead)
+		}
+		if n, _ := inOrder(t, all); n != c.count {
+			t.Errorf("%d messages of %d bytes arrived, want %d", n, c.size, c.count)
+		}
+	}
+}

@@ -109,7 +109,7 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	isAnswer := false
 	switch m := msg.(type) {
 	case *wamp.Invocation:
-		_ = p.hand(&wamp.Error{
+		_ = p.hand(0, &wamp.Error{
 			Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
 			Error: wire.ErrLimit, Arguments: wamp.List{"the call cannot be delivered: " + why.Error()},
 		})
