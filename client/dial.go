@@ -75,6 +75,21 @@ func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
 	return session.Join(ctx, conn, agent)
 }
 
+// ServerPID is the process that listens on the unix socket path, as the kernel
+// noted when it began to.
+func ServerPID(path string) (int, error) {
+	nc, err := net.Dial("unix", path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = nc.Close() }()
+	cred, err := router.PeerCred(nc)
+	if err != nil {
+		return 0, err
+	}
+	return int(cred.Pid), nil
+}
+
 func checkServer(nc net.Conn, path string) error {
 	cred, err := router.PeerCred(nc)
 	if err != nil {

@@ -153,6 +153,7 @@ func subcommands() []subcommand {
 		{"wait", newWait},
 		{"config", newConfig},
 		{"doctor", newDoctor},
+		{"bench", newBench},
 		{"version", newVersion},
 	}
 }

@@ -1,0 +1,179 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deskconn/dconn/router/session"
+)
+
+type benchPubSubOptions struct {
+	benchOptions
+	publishers  int
+	subscribers int
+}
+
+func newBenchPubSub(s *streams) *cobra.Command {
+	o := &benchPubSubOptions{benchOptions: benchOptions{streams: s}}
+	cmd := &cobra.Command{
+		Use:   "pubsub [flags]",
+		Short: "measure events",
+		Long: lines("Measure events: each publisher sends as fast as it may, to every subscriber. The",
+			"times are from the publication of an event to its arrival."),
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd, map[string]int{"publishers": o.publishers, "subscribers": o.subscribers}); err != nil {
+				return err
+			}
+			return o.run(cmd.Context())
+		},
+	}
+	o.addFlags(cmd.Flags(), 1000, "events that nobody has acknowledged")
+	cmd.Flags().IntVar(&o.publishers, "publishers", 1, "sessions that publish")
+	cmd.Flags().IntVar(&o.subscribers, "subscribers", 1, "sessions that listen")
+	return cmd
+}
+
+func (o *benchPubSubOptions) run(ctx context.Context) error {
+	r := pubSubRun{topic: benchURI(), args: o.payload(), arrived: make(chan struct{}, 1)}
+	subscribers, err := o.dialMany(ctx, o.subscribers)
+	defer leaveAll(subscribers)
+	if err != nil {
+		return err
+	}
+	all := make([]*histogram, len(subscribers))
+	for i, s := range subscribers {
+		all[i] = &histogram{}
+		if err := s.Subscribe(ctx, r.topic, session.Exact, func(e *session.Event) { r.receive(all[i], e) }); err != nil {
+			return err
+		}
+	}
+	publishers, err := o.dialMany(ctx, o.publishers)
+	defer leaveAll(publishers)
+	if err != nil {
+		return err
+	}
+	cpu, began := o.daemonCPU(), time.Now()
+	r.began = began
+	err = o.measure(ctx, func(ctx context.Context) error {
+		for _, s := range publishers {
+			r.publishers.Go(func() { r.publish(ctx, s, o.window) })
+		}
+		r.publishers.Wait()
+		return r.failed
+	})
+	if err != nil {
+		return err
+	}
+	expected := r.sent.Load() * int64(o.subscribers)
+	if err := r.await(ctx, subscribers, expected); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	leaveAll(subscribers) // no histogram changes any more
+	var times histogram
+	for _, h := range all {
+		times.merge(h)
+	}
+	return o.show(figures{
+		what: "pubsub", sent: r.sent.Load(), received: r.received.Load(), lost: expected - r.received.Load(),
+		took: took, times: &times, cpu: cpu(),
+	})
+}
+
+// pubSubRun is what the sessions of a bench have in common.
+type pubSubRun struct {
+	topic      string
+	args       []any
+	began      time.Time
+	publishers sync.WaitGroup
+	sent       atomic.Int64
+	received   atomic.Int64
+	arrived    chan struct{} // something did
+
+	mu     sync.Mutex
+	failed error
+}
+
+func (r *pubSubRun) receive(times *histogram, e *session.Event) {
+	if at, ok := e.Kwargs["at"].(int64); ok {
+		times.add(time.Since(r.began) - time.Duration(at))
+	}
+	r.received.Add(1)
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// publish publishes until ctx ends, window events ahead of what the router has
+// acknowledged. What it has sent then is acknowledged.
+func (r *pubSubRun) publish(ctx context.Context, s *session.Session, window int) {
+	err := r.publishAll(ctx, s, max(window/2, 1))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = err
+	}
+}
+
+func (r *pubSubRun) publishAll(ctx context.Context, s *session.Session, batch int) error {
+	lasting := context.WithoutCancel(ctx)
+	var last *session.Receipt
+	for over := false; !over; {
+		for range batch - 1 {
+			if err := s.Publish(lasting, r.topic, r.args, r.stamp(), false); err != nil {
+				return err
+			}
+			r.sent.Add(1)
+		}
+		receipt, err := s.PublishAcknowledged(lasting, r.topic, r.args, r.stamp())
+		if err != nil {
+			return err
+		}
+		r.sent.Add(1)
+		over = ctx.Err() != nil
+		for _, due := range []*session.Receipt{last, &receipt} {
+			if due == nil || due == &receipt && !over {
+				continue
+			}
+			if _, err := due.Wait(lasting); err != nil {
+				return err
+			}
+		}
+		last = &receipt
+	}
+	return nil
+}
+
+func (r *pubSubRun) stamp() map[string]any {
+	return map[string]any{"at": int64(time.Since(r.began))}
+}
+
+// benchPatience is how long nothing may arrive until what is missing is lost.
+const benchPatience = 2 * time.Second
+
+// await waits until everything has arrived, or nothing does any more. A
+// subscriber that was cut off is an error: its events were not lost silently.
+func (r *pubSubRun) await(ctx context.Context, subscribers []*session.Session, expected int64) error {
+	for r.received.Load() < expected {
+		select {
+		case <-r.arrived:
+		case <-time.After(benchPatience):
+			for _, s := range subscribers {
+				if s.Err() != nil && !errors.Is(s.Err(), session.ErrLeft) {
+					return s.Err()
+				}
+			}
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
