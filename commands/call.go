@@ -61,7 +61,7 @@ func newCall(s *streams) *cobra.Command {
 	f.StringArrayVar(&o.graceful, "graceful", nil, "take the error `URI` for success (repeatable)")
 	f.BoolVar(&o.exitWithRemote, exitWithRemote, false, "exit with the status of the command behind the procedure, 255 for any other failure")
 	f.BoolVar(&o.lines, "lines", false, "one call for each line of input")
-	f.IntVar(&o.parallel, "parallel", 1, "with --lines: how many calls may be under way, 1 to 1000")
+	f.IntVar(&o.parallel, "parallel", 1, "with --lines: `N` calls may be under way, 1 to 1000")
 	return cmd
 }
 

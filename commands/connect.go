@@ -21,7 +21,7 @@ type target struct {
 }
 
 func (t *target) addFlags(f *pflag.FlagSet, wait time.Duration, meaning string) {
-	f.StringVar(&t.socket, "socket", "", "unix socket of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	f.StringVar(&t.socket, "socket", "", "unix socket `PATH` of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
 	t.wait = seconds(wait)
 	f.VarP(&t.wait, "wait", "W", meaning)
 }

@@ -47,7 +47,7 @@ func newDoctor(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
 	o.paint = map[string]text.Color{string(capabilities.OK): text.FgGreen, string(capabilities.Fail): text.FgRed}
-	f.StringVar(&o.socket, "socket", "", "unix socket of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	f.StringVar(&o.socket, "socket", "", "unix socket `PATH` of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
 	f.StringVar(&o.root, "device-root", "/", "directory that device paths hang off")
 	_ = f.MarkHidden("device-root")
 	return cmd

@@ -87,7 +87,7 @@ func (o *registerOptions) addFlags(cmd *cobra.Command) {
 	f.IntVar(&o.concurrency, "concurrency", 8, "how many may run at once; workers, with --worker, where the default is 1")
 	f.IntVar(&o.queue, "queue", 64, "how many calls may wait for that, before the answer is "+wire.ErrBusy)
 	f.IntVar(&o.maxOutput, "max-output", 4<<20-4<<10, "bytes of output that are accepted")
-	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once registered")
+	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor `FD` once registered")
 	onlyOnCommandLine(f, "ready-fd")
 	f.BoolVar(&o.reconnect, "reconnect", true, "register again when the connection was lost; =false ends with exit code 6 then")
 }

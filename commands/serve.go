@@ -56,11 +56,11 @@ func (o *serveOptions) command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.socket, "socket", "", "unix socket to serve (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	f.StringVar(&o.socket, "socket", "", "unix socket `PATH` to serve (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
 	f.StringVar(&o.name, "name", "", "the name of this machine (default: its host name)")
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
-	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once serving")
+	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor `FD` once serving")
 	onlyOnCommandLine(f, "ready-fd")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	f.StringVar(&o.root, "device-root", "/", "directory that device paths hang off")

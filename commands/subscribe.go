@@ -73,7 +73,7 @@ func newSubscribe(s *streams) *cobra.Command {
 	f.StringVar(&o.exec, "exec", "", "run `CMD` by sh for each record, instead of printing it")
 	f.BoolVar(&o.allowDash, "allow-dash", false, "let an event's argument begin with a dash, where CMD may take it for an option")
 	f.StringVar(&o.onReady, "on-ready", "", "run `CMD` by sh once subscribed")
-	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor once subscribed")
+	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor `FD` once subscribed")
 	f.BoolVar(&o.reconnect, "reconnect", false, "subscribe again when the connection was lost")
 	f.BoolVar(&o.strict, "strict", false, "end with exit code 9 when events may be missing")
 	onlyOnCommandLine(f, "ready-fd")
