@@ -73,11 +73,11 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 		}
 		switch {
 		case reply[0] != magic:
-			return fmt.Errorf("rawsocket handshake: not a WAMP rawsocket (first octet %#x, expected %#x)", reply[0], magic)
+			return violation(fmt.Errorf("rawsocket handshake: not a WAMP rawsocket (first octet %#x, expected %#x)", reply[0], magic))
 		case reply[1]&0x0f == 0:
 			return fmt.Errorf("rawsocket handshake: %s", refusal(reply[1]>>4))
 		case reply[1]&0x0f != number:
-			return errors.New("rawsocket handshake: the router chose another serializer")
+			return violation(errors.New("rawsocket handshake: the router chose another serializer"))
 		}
 		c.peerLimit.Store(int64(codeLength(reply[1] >> 4)))
 		return nil
