@@ -57,7 +57,9 @@ func runBatch(ctx context.Context, o *callOptions) error {
 		callOptions: o, session: s, lines: newLineReader(from), counter: counter{to: o.streams},
 		order: make(chan *lineCall, o.parallel-1),
 	}
-	return o.spooled(func() error { return b.run(ctx) })
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	return o.spooled(stop, func() error { return b.run(ctx) })
 }
 
 // run prints the outcome of each call, in the order of the lines.
@@ -154,7 +156,7 @@ func (b *batch) show(c *lineCall) error {
 		}
 	}
 	if b.machine() {
-		return b.record(f.document())
+		return b.output.failure(f)
 	}
 	switch {
 	case c.bad:

@@ -67,7 +67,14 @@ func newCall(s *streams) *cobra.Command {
 
 // prepare checks the command line and gives the arguments their types.
 func (o *callOptions) prepare(cmd *cobra.Command, words []string) (err error) {
-	if err := o.output.check(cmd.Flags()); err != nil {
+	if o.lines && !cmd.Flags().Changed("output") && o.format == "raw" && o.template == "" {
+		o.format = "ndjson"
+	}
+	fields := []string{"args", "kwargs"}
+	if o.progress {
+		fields = append(fields, "progress")
+	}
+	if err := o.output.check(cmd.Flags(), fields...); err != nil {
 		return err
 	}
 	for i := range o.graceful {
@@ -90,9 +97,6 @@ func (o *callOptions) prepare(cmd *cobra.Command, words []string) (err error) {
 		return usage("--lines does not go with -o table")
 	case o.parallel < 1 || o.parallel > 1000:
 		return usage("--parallel must be a whole number from 1 to 1000, got %d", o.parallel)
-	}
-	if !cmd.Flags().Changed("output") && o.format == "raw" {
-		o.format = "ndjson"
 	}
 	o.uri, err = uriOf(cmd, words[0])
 	return err
@@ -144,7 +148,7 @@ func (o *callOptions) failed(err error) error {
 		return f
 	}
 	if o.machine() {
-		return o.record(f.document())
+		return o.output.failure(f)
 	}
 	return nil
 }

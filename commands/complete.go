@@ -37,6 +37,19 @@ func completing(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
+// checkShells makes cobra's completion command refuse what it does not know.
+func checkShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range everyCommand(root) {
+		switch {
+		case cmd.Name() == "completion":
+			cmd.Args, cmd.RunE = known, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		case cmd.Parent().Name() == "completion":
+			cmd.Args = atMost(0)
+		}
+	}
+}
+
 // addCompletions says what the words and flags of every command may be.
 func addCompletions(root *cobra.Command) {
 	const files, nothing = cobra.ShellCompDirectiveDefault, cobra.ShellCompDirectiveNoFileComp

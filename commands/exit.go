@@ -144,7 +144,7 @@ func explain(err error, subject string) *failure {
 	case errors.Is(err, client.ErrForeign):
 		return own("%v", err).hint("use a daemon of your own: dconn serve &")
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{Code: exitTimeout, Message: prefix(subject, err.Error())}
+		return &failure{Code: exitTimeout, Message: prefix(subject, err.Error()), WAMP: &wire.Error{URI: wire.ErrTimeout}}
 	}
 	return own("%v", err)
 }
@@ -182,9 +182,7 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 // report prints a failure on stderr: what went wrong, then what to do. With
 // JSON output its last line is for machines.
 func (s *streams) report(f *failure, asJSON bool) {
-	for line := range strings.SplitSeq(strings.TrimRight(f.Message, "\n"), "\n") {
-		s.complain("%s", line)
-	}
+	s.complain("%s", strings.TrimRight(f.Message, "\n"))
 	if f.Hint != "" {
 		s.say("hint: %s", f.Hint)
 	}

@@ -27,6 +27,7 @@ type streams struct {
 	width    int // columns of that terminal, 0 if stdout is none
 	outColor bool
 	errColor bool
+	armed    <-chan struct{} // closed once signals are caught
 
 	reloading atomic.Bool   // SIGHUP goes to reload instead of ending the command
 	reload    chan struct{} // holds one
@@ -58,6 +59,14 @@ func (w *armedWriter) failure() error {
 	return w.failed
 }
 
+// awaitSignals returns once a signal is a normal end of this process, for a
+// command that others may see at work and then end.
+func (s *streams) awaitSignals() {
+	if s.armed != nil {
+		<-s.armed
+	}
+}
+
 // say prints one line of talk, harmless on a terminal.
 func (s *streams) say(format string, a ...any) { s.talk("dconn:", format, a...) }
 
@@ -70,8 +79,11 @@ func (s *streams) complain(format string, a ...any) {
 	s.say(format, a...)
 }
 
+// talk prints lines under name. All but the first are set in: what a peer says
+// shall not look like a hint of ours.
 func (s *streams) talk(name, format string, a ...any) {
-	_, _ = fmt.Fprintf(s.err, "%s %s\n", name, visible(fmt.Sprintf(format, a...)))
+	text := visible(fmt.Sprintf(format, a...))
+	_, _ = fmt.Fprintf(s.err, "%s %s\n", name, strings.ReplaceAll(text, "\n", "\n"+name+"   "))
 }
 
 // Main runs the command line of this process and returns its exit code.
@@ -79,7 +91,7 @@ func Main() int {
 	armed := make(chan struct{})
 	s := &streams{
 		in: os.Stdin, out: &armedWriter{Writer: os.Stdout, armed: armed}, err: &armedWriter{Writer: os.Stderr, armed: armed},
-		reload: make(chan struct{}, 1),
+		armed: armed, reload: make(chan struct{}, 1),
 	}
 	s.width, s.outTTY = terminal(os.Stdout)
 	_, s.errTTY = terminal(os.Stderr)
@@ -195,6 +207,9 @@ func newRoot(s *streams, args []string) *cobra.Command {
 	}
 	if completing(args) {
 		addCompletions(root)
+	}
+	if len(args) > 0 && args[0] == "completion" {
+		checkShells(root)
 	}
 	return root
 }

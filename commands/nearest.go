@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ func slips(a, b string) int {
 
 // wrongFlag is the error of a command line that pflag refuses.
 func wrongFlag(cmd *cobra.Command, err error) error {
-	f := usage("%v", err).hint("%s --help", cmd.CommandPath())
+	f := usage("%s", withoutStrconv(err)).hint("%s --help", cmd.CommandPath())
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok || unknown.GetSpecifiedShortnames() != "" {
 		return f
@@ -69,4 +70,17 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 		return f.hint("did you mean: --%s", near)
 	}
 	return f
+}
+
+// withoutStrconv takes Go's own words out of the error for a flag's value.
+func withoutStrconv(err error) string {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err.Error()
+	}
+	var number *strconv.NumError
+	if cause := invalid.Unwrap(); errors.As(cause, &number) {
+		return strings.TrimSuffix(err.Error(), cause.Error()) + rules[invalid.GetFlag().Value.Type()]
+	}
+	return err.Error()
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -22,6 +23,7 @@ type output struct {
 	noHeaders bool
 	null      bool
 
+	known []string              // the fields that a record may have, nil where that is not settled
 	paint map[string]text.Color // of cells in a table, by their text
 }
 
@@ -48,7 +50,9 @@ func (o *output) machine() bool { return forMachines(o.format) }
 func forMachines(format string) bool { return format == "json" || format == "ndjson" }
 
 // check refuses flags that do not go together, and a template of another kind.
-func (o *output) check(f *pflag.FlagSet) error {
+// known are the fields that a JSON record may have, if all of them are settled.
+func (o *output) check(f *pflag.FlagSet, known ...string) error {
+	o.known = known
 	if o.template != "" && !f.Changed("output") {
 		o.format = "template"
 	}
@@ -59,6 +63,8 @@ func (o *output) check(f *pflag.FlagSet) error {
 		return usage("--template does not go with -o %s", o.format)
 	case len(o.fields) > 0 && (o.format == "raw" || o.format == "template"):
 		return usage("--fields does not go with -o %s", o.format).hint("--fields %s -o json", strings.Join(o.fields, ","))
+	case o.machine() && len(known) > 0 && len(missing(o.fields, known)) > 0:
+		return noField(missing(o.fields, known)[0], known)
 	case o.null && o.format == "table":
 		return usage("-0 does not go with -o table").hint("-0 -o ndjson")
 	case o.format == "template":
@@ -125,7 +131,16 @@ func (o *output) end(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// pick keeps the --fields of doc.
+// failure prints one as a record. --fields are not for it: it is no answer.
+func (o *output) failure(f *failure) error {
+	b, err := appendJSON(nil, f.document())
+	if err != nil {
+		return err
+	}
+	return o.to.print(o.end(b))
+}
+
+// pick keeps the --fields of doc, as far as it has them.
 func (o *output) pick(doc map[string]any) (map[string]any, error) {
 	if len(o.fields) == 0 {
 		return doc, nil
@@ -133,12 +148,20 @@ func (o *output) pick(doc map[string]any) (map[string]any, error) {
 	picked := make(map[string]any, len(o.fields))
 	for _, name := range o.fields {
 		v, ok := doc[name]
+		if !ok && slices.Contains(o.known, name) {
+			continue
+		}
 		if !ok {
 			return nil, noField(name, slices.Sorted(maps.Keys(doc)))
 		}
 		picked[name] = v
 	}
 	return picked, nil
+}
+
+// missing are the names that are not among those there.
+func missing(names, there []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(there, n) })
 }
 
 func noField(name string, there []string) error {
@@ -149,9 +172,9 @@ func noField(name string, there []string) error {
 const spoolPatience = 2 * time.Second
 
 // spooled runs a command that prints many records, and waits at its end until
-// they are written.
-func (o *output) spooled(run func() error) error {
-	queue := newSpool(o.to.out)
+// they are written. A write that fails stops it: the next record may be far.
+func (o *output) spooled(stop context.CancelCauseFunc, run func() error) error {
+	queue := newSpool(o.to.out, func(err error) { stop(outputError(err)) })
 	o.to.out = queue
 	err := run()
 	left, writeErr := queue.close(spoolPatience)

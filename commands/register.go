@@ -142,12 +142,13 @@ func (o *registerOptions) find() (err error) {
 func runRegister(ctx context.Context, o *registerOptions) error {
 	r := newResponder(o)
 	defer r.close()
-	registered := false
+	joined := false // from here on others may see the procedure before this end knows
 	begin := func(ctx context.Context, s *session.Session, again bool) error {
+		o.awaitSignals()
+		joined = true
 		if err := s.Register(ctx, o.uri, r.handle); err != nil {
 			return err
 		}
-		registered = true
 		if again {
 			o.say("%s: registered again", o.uri)
 			return nil
@@ -155,7 +156,7 @@ func runRegister(ctx context.Context, o *registerOptions) error {
 		return ready(o.readyFD)
 	}
 	err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: begin, lost: o.lost, within: time.Duration(o.wait)})
-	if registered && ctx.Err() != nil {
+	if joined && ctx.Err() != nil {
 		return nil // a signal is how this command ends
 	}
 	return err

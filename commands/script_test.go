@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("COMPLETIONS", completions)
+			e.Values[fakeKey{}] = new(*fakeRouter)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return buildFakeRoot(filepath.Join(e.WorkDir, "root"))
 		},
@@ -48,12 +49,15 @@ func TestScripts(t *testing.T) {
 			}
 			return false, errors.New("unknown condition " + cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "soon": soon, "hanging": hanging},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "soon": soon, "hanging": hanging, "fake": fake, "shows": shows,
+		},
 	})
 }
 
-// exits CODE COMMAND... runs a command and insists on its exit code; stdout
-// and stderr are kept for the lines that follow.
+// exits CODE COMMAND... runs a command and insists on its exit code, which is 128
+// and the signal that ended it, as in a shell; stdout and stderr are kept for
+// the lines that follow.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
@@ -64,6 +68,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	err = ts.Exec(args[1], args[2:]...)
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		got = failed.ExitCode()
+		if status := failed.Sys().(syscall.WaitStatus); status.Signaled() {
+			got = 128 + int(status.Signal())
+		}
 	} else {
 		ts.Check(err)
 	}

@@ -99,6 +99,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	}
 	defer d.router.Close()
 	failed := make(chan error, len(listeners))
+	o.awaitSignals()
 	for _, ln := range listeners {
 		go func() { failed <- d.router.Serve(ln) }()
 	}

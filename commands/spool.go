@@ -10,8 +10,9 @@ import (
 // while there is time and many at once when there is not. Whoever writes waits
 // while more than maxSpool bytes are on their way.
 type spool struct {
-	w    io.Writer
-	done chan struct{}
+	w      io.Writer
+	failed func(error) // told of the write that failed, at once
+	done   chan struct{}
 
 	mu      sync.Mutex
 	changed sync.Cond // any of what follows
@@ -26,8 +27,8 @@ const (
 	spoolChunk = 32 << 10 // what a reader must take to count as reading
 )
 
-func newSpool(w io.Writer) *spool {
-	s := &spool{w: w, done: make(chan struct{})}
+func newSpool(w io.Writer, failed func(error)) *spool {
+	s := &spool{w: w, failed: failed, done: make(chan struct{})}
 	s.changed.L = &s.mu
 	go s.run()
 	return s
@@ -76,6 +77,9 @@ func (s *spool) write(b []byte) {
 	for len(b) > 0 && s.err == nil {
 		s.mu.Unlock()
 		n, err := s.w.Write(b[:min(len(b), spoolChunk)])
+		if err != nil {
+			s.failed(err)
+		}
 		s.mu.Lock()
 		b, s.err = b[n:], err
 		s.pending -= n

@@ -27,7 +27,7 @@ func (s *slowly) Write(b []byte) (int, error) {
 func TestSpool(t *testing.T) {
 	t.Run("keeps the order", func(t *testing.T) {
 		var got bytes.Buffer
-		s := newSpool(&got)
+		s := newSpool(&got, func(error) {})
 		var want bytes.Buffer
 		for i := range 100000 {
 			line := fmt.Appendf(nil, "line %d\n", i)
@@ -45,7 +45,7 @@ func TestSpool(t *testing.T) {
 	})
 	t.Run("flushes a lone record", func(t *testing.T) {
 		r, w := io.Pipe()
-		s := newSpool(w)
+		s := newSpool(w, func(error) {})
 		_, _ = s.Write([]byte("one\n"))
 		b := make([]byte, 10)
 		if n, err := r.Read(b); err != nil || string(b[:n]) != "one\n" {
@@ -55,7 +55,7 @@ func TestSpool(t *testing.T) {
 	})
 	t.Run("is bounded", func(t *testing.T) {
 		w := &slowly{take: make(chan struct{})}
-		s := newSpool(w)
+		s := newSpool(w, func(error) {})
 		full := make(chan struct{})
 		go func() {
 			for range 100 {
@@ -78,7 +78,7 @@ func TestSpool(t *testing.T) {
 	})
 	t.Run("reports an error, and lets nobody hang", func(t *testing.T) {
 		w := &slowly{take: make(chan struct{}), err: errors.New("disk full")}
-		s := newSpool(w)
+		s := newSpool(w, func(error) {})
 		close(w.take)
 		for range 1000 {
 			if _, err := s.Write(make([]byte, 64<<10)); err != nil {
@@ -91,7 +91,7 @@ func TestSpool(t *testing.T) {
 	})
 	t.Run("gives up on a reader that reads nothing", func(t *testing.T) {
 		w := &slowly{take: make(chan struct{})}
-		s := newSpool(w)
+		s := newSpool(w, func(error) {})
 		_, _ = s.Write(make([]byte, 1000))
 		if left, err := s.close(10 * time.Millisecond); left != 1000 || err != nil {
 			t.Errorf("%d bytes left, %v", left, err)

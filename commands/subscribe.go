@@ -88,7 +88,11 @@ func exactlyOneURI(cmd *cobra.Command, words []string) error {
 }
 
 func (o *subscribeOptions) prepare(cmd *cobra.Command, word string) (err error) {
-	if err := o.output.check(cmd.Flags()); err != nil {
+	fields := []string{"topic", "publication", "publisher", "time", "args", "kwargs"}
+	if o.get != "" {
+		fields = append(fields, "procedure")
+	}
+	if err := o.output.check(cmd.Flags(), fields...); err != nil {
 		return err
 	}
 	switch {
@@ -129,7 +133,7 @@ func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 	if o.exec != "" { // what it prints is not ours to hold back
 		return run()
 	}
-	return o.spooled(run)
+	return o.spooled(stop, run)
 }
 
 // watch is one run of subscribe, whatever number of connections it takes.

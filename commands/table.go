@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,14 +13,12 @@ import (
 // its width depend on anything else, which then cuts what is too long.
 func (o *output) table(columns []string, rows []map[string]any) error {
 	if len(o.fields) > 0 {
-		for _, name := range o.fields {
-			known := slices.Contains(columns, name) || slices.ContainsFunc(rows, func(row map[string]any) bool {
-				_, ok := row[name]
-				return ok
-			})
-			if !known {
-				return noField(name, columns)
-			}
+		there := slices.Clone(columns)
+		for _, row := range rows {
+			there = append(there, missing(slices.Sorted(maps.Keys(row)), there)...)
+		}
+		if unknown := missing(o.fields, there); len(unknown) > 0 {
+			return noField(unknown[0], there)
 		}
 		columns = o.fields
 	}

@@ -68,18 +68,6 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-func FuzzTyped(f *testing.F) {
-	for _, seed := range []string{"80", "[1,{\"a\":0.5}]", "t", "\"\\ud800\"", "1e400"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(_ *testing.T, word string) { _, _ = typed(word) })
-}
-
-func FuzzDocument(f *testing.F) {
-	f.Add([]byte(`{"args":[1,{"$bytes":"AA=="}],"kwargs":{"a":null}}`))
-	f.Fuzz(func(_ *testing.T, doc []byte) { _, _, _, _ = parseDocument(doc) })
-}
-
 // values generates what a WAMP message can hold.
 func values() *rapid.Generator[any] {
 	scalar := rapid.OneOf(

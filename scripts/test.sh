@@ -14,15 +14,15 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 go test "${race[@]}" -v -timeout 10m ./... >"$out" 2>&1
 status=$?
-grep -E '^(ok|FAIL|panic:)' "$out"
+grep -a -E '^(ok|FAIL|panic:)' "$out" # -a: tests print bytes
 if [ $status != 0 ]; then # what led to each failure, and a race or panic whole
-    grep -E -B40 -A10 '(FAIL: |--- FAIL|_test\.go:[0-9]+: |^panic:)' "$out" | grep -vE '^ *(=== |--- PASS)' | tail -300
-    grep -A40 'DATA RACE' "$out" | head -100
+    grep -a -E -B40 -A10 '(FAIL: |--- FAIL|_test\.go:[0-9]+: |^panic:)' "$out" | grep -a -vE '^ *(=== |--- PASS)' | tail -300
+    grep -a -A40 'DATA RACE' "$out" | head -100
 fi
-passed=$(grep -cE '^ *--- PASS' "$out")
-failed=$(grep -cE '^ *--- FAIL' "$out")
-skipped=$(grep -cE '^ *--- SKIP' "$out")
-grep -A3 -E '^ *--- SKIP' "$out"
+passed=$(grep -a -cE '^ *--- PASS' "$out")
+failed=$(grep -a -cE '^ *--- FAIL' "$out")
+skipped=$(grep -a -cE '^ *--- SKIP' "$out")
+grep -a -A3 -E '^ *--- SKIP' "$out"
 if [ "${DCONN_TEST_ALL:-}" = 1 ] && [ "$skipped" != 0 ]; then
     echo "test: $skipped tests were skipped, and DCONN_TEST_ALL=1 forbids that"
     status=1
