@@ -53,6 +53,9 @@ var ErrForeign = errors.New("not your socket")
 // Dial joins the router that listens on the unix socket path. The server must
 // run as this user or as root: anybody could have put a socket there.
 func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
+	if err := router.CheckSocketPath(path); err != nil {
+		return nil, err
+	}
 	nc, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	switch {
 	case ctx.Err() != nil:

@@ -118,9 +118,12 @@ func (o *describeOptions) page(d map[string]any) error {
 	return o.print([]byte(visible(b.String())))
 }
 
-// field is a text of an entry. What a router of another version sends may lack
-// it.
-func field(d map[string]any, name string) string { s, _ := d[name].(string); return s }
+// field is a text of an entry, on one line. What a router of another version
+// sends may lack it.
+func field(d map[string]any, name string) string {
+	s, _ := d[name].(string)
+	return oneRow(s)
+}
 
 func params(d map[string]any) []map[string]any { return dicts(d["params"]) }
 

@@ -20,7 +20,7 @@ func newMan() *cobra.Command {
 		Use:    "man DIR",
 		Short:  "write the manual pages into a directory",
 		Hidden: true,
-		Args:   atLeast(1, "DIR"),
+		Args:   cobra.MatchAll(atLeast(1, "DIR"), atMost(1)),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			for name, text := range manual(cmd.Root()) {
 				if err := os.WriteFile(filepath.Join(words[0], name), []byte(text), 0o644); err != nil {

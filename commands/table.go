@@ -41,7 +41,7 @@ func (o *output) table(columns []string, rows []map[string]any) error {
 			if err != nil {
 				return err
 			}
-			cells[i] = o.painted(visible(cell))
+			cells[i] = o.painted(oneRow(cell))
 		}
 		t.AppendRow(cells)
 	}
@@ -50,6 +50,11 @@ func (o *output) table(columns []string, rows []map[string]any) error {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return o.to.print([]byte(b.String()))
+}
+
+// oneRow is text of a peer that stays within its cell.
+func oneRow(t string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(visible(t))
 }
 
 func (o *output) painted(cell string) string {

@@ -22,6 +22,9 @@ import (
 // that says who holds it. A lock on the directory keeps two daemons that start
 // at once apart, and leaves no file behind.
 func ListenUnix(path string) (net.Listener, error) {
+	if err := CheckSocketPath(path); err != nil {
+		return nil, err
+	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -50,6 +53,18 @@ func ListenUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return &ownSocket{Listener: ln, path: path, info: info}, nil
+}
+
+// maxSocketPath is what fits into a sockaddr_un, in bytes: unix(7).
+const maxSocketPath = 107
+
+// CheckSocketPath refuses a path that is too long for a socket: the kernel only
+// says that an argument is invalid.
+func CheckSocketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the path of a socket has at most %d bytes, got %d: %s", maxSocketPath, len(path), path)
+	}
+	return nil
 }
 
 // ownSocket removes its file when it closes, unless somebody has put another
