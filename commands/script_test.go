@@ -30,11 +30,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
-			completions, err := filepath.Abs("../completions")
-			if err != nil {
-				return err
+			for name, dir := range map[string]string{"COMPLETIONS": "../completions", "EXAMPLES": "../scripts/examples"} {
+				path, err := filepath.Abs(dir)
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, path)
 			}
-			e.Setenv("COMPLETIONS", completions)
 			e.Values[fakeKey{}] = new(*fakeRouter)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command sleeps a second at its end
 			return buildFakeRoot(filepath.Join(e.WorkDir, "root"))
