@@ -26,10 +26,15 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm demo-clean
+test-all: lint test-vm test-stream demo-clean
 
 test-vm:
 	scripts/vm/test.sh
+
+# a GiB in constant memory
+.PHONY: test-stream
+test-stream: build
+	scripts/stream.sh
 
 # the demo leaves nothing behind
 .PHONY: demo-clean
@@ -71,6 +76,7 @@ install: build
 	install -D -m 644 completions/dconn.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dconn.fish
 	for page in docs/man/*; do \
 		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/doc/dconn/examples scripts/examples/*.sh
 	install -D -m 644 scripts/systemd/dconn.socket $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.socket
 	install -D -m 644 scripts/systemd/dconn.service $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service
 	sed -i 's|^ExecStart=dconn|ExecStart=$(PREFIX)/bin/dconn|' $(DESTDIR)$(PREFIX)/share/systemd/user/dconn.service
