@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -93,22 +92,25 @@ func (f *feed) next() (*event, error) {
 			e.args, e.kwargs, err = f.lines.parse(line)
 		} else {
 			e.args = make([]any, 1)
-			e.args[0], err = f.word(string(line))
+			if e.args[0], err = f.word(string(line)); err != nil {
+				err = e.wrong(err)
+			}
 		}
 		if err == nil {
 			return e, nil
 		}
-		f.refuse(e, err)
+		f.refuse(err)
 	}
 }
 
-func (f *feed) refuse(e *event, err error) {
+func (f *feed) refuse(err error) {
 	f.bad++
-	message := explain(err, "").Message
-	if !f.jsonLines {
-		message = fmt.Sprintf("line %d: %s", e.line, message)
-	}
-	f.say("%s", message)
+	f.say("%s", explain(err, "").Message)
+}
+
+// wrong names the line of e in err.
+func (e *event) wrong(err error) error {
+	return usage("line %d: %s", e.line, explain(err, "").Message)
 }
 
 // send publishes the event that was held back, if one was.
@@ -127,7 +129,7 @@ func (f *feed) send(ctx context.Context, receipt bool) error {
 		err = f.session.Publish(ctx, f.uri, e.args, e.kwargs, false)
 	}
 	if unsendable(err) {
-		f.refuse(e, err)
+		f.refuse(e.wrong(err))
 		return nil
 	}
 	return err

@@ -78,7 +78,7 @@ func exitCodesText(*cobra.Command) string {
 		"end the command by that signal (a shell shows 130 and 143); serve and register",
 		"end with 0 then. call --exit-with-remote ends with the status of the command behind",
 		"the procedure, and with 255 for any other failure. call --lines ends with the",
-		"highest code of its calls.", ""))
+		"highest code of its calls. A stream that is closed (>&-) counts as /dev/null.", ""))
 	return b.String()
 }
 

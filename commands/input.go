@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxInput bounds a document in bytes: the JSON of the longest message that a
@@ -53,14 +56,13 @@ const expectedDocument = `expected {"args":[...],"kwargs":{...}}`
 // parseDocument reads {"args":[...],"kwargs":{...}}, both optional, nothing
 // else. at says where an error is, for an editor: "line 2, column 11: ".
 func parseDocument(data []byte) (args []any, kwargs map[string]any, at string, err error) {
+	if i := notUTF8(data); i >= 0 { // the decoder would put U+FFFD in its place
+		return nil, nil, position(data, int64(i)+1, nil), errors.New(`not UTF-8: bytes go as {"$bytes":"BASE64"}`)
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	d.DisallowUnknownFields()
-	var doc struct {
-		Args   []any          `json:"args"`
-		Kwargs map[string]any `json:"kwargs"`
-	}
-	if err = d.Decode(&doc); err == nil {
+	var v any
+	if err = d.Decode(&v); err == nil {
 		if _, more := d.Token(); more != io.EOF {
 			err = errors.New("more than one JSON document")
 		}
@@ -68,46 +70,94 @@ func parseDocument(data []byte) (args []any, kwargs map[string]any, at string, e
 	if err != nil {
 		return nil, nil, position(data, d.InputOffset(), err), inWords(err)
 	}
-	list, err := exact(orEmptyList(doc.Args), true)
-	if err != nil {
-		return nil, nil, "", fmt.Errorf("args: %w", err)
+	args, kwargs, err = contents(v)
+	return args, kwargs, "", err
+}
+
+// contents are the arguments in a document. Its keys are compared to the
+// letter, as encoding/json does not with the fields of a struct.
+func contents(v any) (args []any, kwargs map[string]any, err error) {
+	doc, ok := v.(map[string]any)
+	if !ok {
+		return nil, nil, fmt.Errorf("the document must be an object, got %s", kindOf(v))
 	}
-	kwargs = orEmptyDict(doc.Kwargs)
-	for k := range kwargs {
-		if kwargs[k], err = exact(kwargs[k], true); err != nil {
-			return nil, nil, "", fmt.Errorf("kwargs: %s: %w", k, err)
+	for _, key := range slices.Sorted(maps.Keys(doc)) {
+		in := doc[key]
+		switch {
+		case key != "args" && key != "kwargs":
+			return nil, nil, fmt.Errorf("unknown field %q", key)
+		case in == nil:
+			continue
+		case key == "args":
+			args, ok = in.([]any)
+		default:
+			kwargs, ok = in.(map[string]any)
+		}
+		if !ok {
+			return nil, nil, fmt.Errorf("%s must be %s, got %s", key, map[string]string{"args": "a list", "kwargs": "an object"}[key], kindOf(in))
 		}
 	}
-	return list.([]any), kwargs, "", nil
+	args, kwargs = orEmptyList(args), orEmptyDict(kwargs)
+	for i := range args {
+		if args[i], err = exact(args[i], true); err != nil {
+			return nil, nil, fmt.Errorf("args: %w", err)
+		}
+	}
+	for k := range kwargs {
+		if kwargs[k], err = exact(kwargs[k], true); err != nil {
+			return nil, nil, fmt.Errorf("kwargs: %s: %w", k, err)
+		}
+	}
+	return args, kwargs, nil
+}
+
+// kindOf is what JSON calls a value.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case json.Number:
+		return "a number"
+	case string:
+		return "text"
+	case []any:
+		return "a list"
+	}
+	return "an object"
 }
 
 // inWords takes Go's own words out of an error of encoding/json.
 func inWords(err error) error {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		kind := "a list"
-		if e.Field != "args" {
-			kind = "an object"
-		}
-		what := "the document"
-		if e.Field != "" {
-			what = e.Field
-		}
-		return fmt.Errorf("%s must be %s, got %s", what, kind, e.Value)
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if cut(err) {
 		return errors.New("the document ends too early")
 	}
-	return err
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}
+
+func cut(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// notUTF8 is where data stop being UTF-8, -1 if they never do.
+func notUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
 }
 
 func position(data []byte, offset int64, err error) string {
-	switch e := err.(type) {
-	case *json.SyntaxError:
-		offset = e.Offset
-	case *json.UnmarshalTypeError:
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = e.Offset
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if cut(err) {
 		offset = int64(len(data)) + 1
 	}
 	before := data[:min(max(offset-1, 0), int64(len(data)))]

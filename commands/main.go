@@ -115,8 +115,8 @@ func run(ctx context.Context, s *streams, args []string) error {
 	root := newRoot(s, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if w, ok := s.out.(*armedWriter); ok && err == nil && w.failure() != nil {
-		err = outputError(w.failure()) // help texts are printed without a look at it
+	if w, ok := s.out.(*armedWriter); ok && w.failure() != nil && (err == nil || errors.Is(err, w.failure())) {
+		err = outputError(w.failure()) // cobra prints without a look at it, or passes it on as it is
 	}
 	var cut interrupted
 	switch {
