@@ -102,6 +102,9 @@ func sendable(msg wamp.Message, depth int) error {
 		case *wamp.Dict:
 			err = measure(map[string]any(*p), depth, &values)
 		}
+		if err == errDepth {
+			err = fmt.Errorf("%w: more than %d levels", err, depth)
+		}
 		if err != nil {
 			return &ComplexError{err}
 		}
