@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
 	"github.com/deskconn/dconn/router/session"
@@ -39,11 +38,6 @@ type lineCall struct {
 
 func runBatch(ctx context.Context, o *callOptions) error {
 	pace()
-	if o.parallel == 1 {
-		// One call after another has no use for a second thread: waking it
-		// takes a quarter of the time.
-		runtime.GOMAXPROCS(1)
-	}
 	from, err := o.open(o.streams)
 	if err != nil {
 		return err
