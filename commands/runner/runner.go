@@ -104,7 +104,7 @@ func awaitExit(pid int) {
 
 // endGroup gives the rest of a group until deadline to follow its SIGTERM.
 func endGroup(group int, deadline time.Time) {
-	for syscall.Kill(-group, 0) == nil {
+	for lives(group) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 			return
