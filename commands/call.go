@@ -2,10 +2,13 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
@@ -22,6 +25,8 @@ type callOptions struct {
 	exitWithRemote bool
 	lines          bool
 	parallel       int
+
+	late string // an argument that is the name of a flag
 }
 
 func newCall(s *streams) *cobra.Command {
@@ -84,6 +89,7 @@ func (o *callOptions) prepare(cmd *cobra.Command, words []string) (err error) {
 		if cmd.Flags().Changed("parallel") {
 			return usage("--parallel goes with --lines")
 		}
+		o.late = lateFlag(cmd.Flags(), words[1:])
 		return o.parse(cmd, o.streams, words)
 	}
 	switch {
@@ -160,10 +166,27 @@ func (o *callOptions) judge(err error) *failure {
 	if f.WAMP == nil {
 		return f
 	}
+	if f.Code == exitUsage && o.late != "" && f.Hint == "" {
+		f.Hint = fmt.Sprintf("%s was taken for an argument: flags come before the URI", o.late)
+	}
 	if slices.Contains(o.graceful, f.WAMP.URI) {
 		f.Code = exitOK
 	} else if status, ok := f.WAMP.Kwargs["exit_code"].(int64); ok && o.exitWithRemote && f.WAMP.URI == wire.ErrExecFailed {
 		f.Code, f.remote = int(min(max(status, 1), 255)), true
 	}
 	return f
+}
+
+// lateFlag is the first of words that would be a flag before the URI, "" if
+// none would.
+func lateFlag(f *pflag.FlagSet, words []string) string {
+	for _, w := range words {
+		name, _, _ := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		switch {
+		case strings.HasPrefix(w, "--") && f.Lookup(name) != nil,
+			strings.HasPrefix(w, "-") && len(w) == 2 && f.ShorthandLookup(name) != nil:
+			return w
+		}
+	}
+	return ""
 }
