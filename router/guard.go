@@ -39,6 +39,7 @@ type guard struct {
 	asked         map[wamp.ID]wamp.URI // SUBSCRIBE and REGISTER not answered yet
 	registrations map[wamp.ID]wamp.URI
 	subscriptions map[wamp.ID]bool
+	interrupted   map[wamp.ID]bool // invocations whose caller is gone
 }
 
 func newGuard(id Identity, limits SessionLimits, d *directory) *guard {
@@ -48,6 +49,7 @@ func newGuard(id Identity, limits SessionLimits, d *directory) *guard {
 		asked:         map[wamp.ID]wamp.URI{},
 		registrations: map[wamp.ID]wamp.URI{},
 		subscriptions: map[wamp.ID]bool{},
+		interrupted:   map[wamp.ID]bool{},
 	}
 }
 
@@ -82,8 +84,13 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	case *wamp.Unregister:
 		answer = g.unregister(m)
 	case *wamp.Yield:
+		if g.interrupted[m.Request] && m.Options["progress"] == true {
+			return nil, nil, nil // nexus would answer each with one INTERRUPT more
+		}
+		delete(g.interrupted, m.Request)
 		msg = g.yield(m)
 	case *wamp.Error:
+		delete(g.interrupted, m.Request)
 		g.calleeError(m)
 	case *wamp.Goodbye:
 		return append(g.cancelCalls(), m), nil, nil
@@ -321,6 +328,9 @@ var routerRoles = wamp.Dict{
 	}},
 }
 
+// maxInterrupted bounds what is remembered of a callee's interrupted calls.
+const maxInterrupted = 1024
+
 // Outbound implements transport.Guard.
 func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 	g.mu.Lock()
@@ -335,6 +345,11 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		}
 	case *wamp.Error:
 		return g.outboundError(m)
+	case *wamp.Interrupt:
+		if len(g.interrupted) >= maxInterrupted { // a callee that answers none of them
+			clear(g.interrupted)
+		}
+		g.interrupted[m.Request] = true
 	case *wamp.Subscribed:
 		delete(g.asked, m.Request)
 		g.subscriptions[m.Subscription] = true

@@ -83,6 +83,7 @@ func (r *Router) start(ctx context.Context, c capabilities.Capability) error {
 	}
 	for _, proc := range c.Procedures {
 		if err := p.session.Register(ctx, procedureURI(c, proc), answer(proc)); err != nil {
+			r.host.end(ctx, c.Name)
 			return fmt.Errorf("register %s: %w", procedureURI(c, proc), err)
 		}
 	}

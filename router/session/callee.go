@@ -60,6 +60,9 @@ func (s *Session) invoke(m *wamp.Invocation) {
 	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
 	if m.Details["receive_progress"] == true {
 		call.Progress = func(ctx context.Context, r Result) error {
+			if ctx.Err() != nil { // nobody waits for it
+				return context.Cause(ctx)
+			}
 			return s.link.Send(ctx, yieldOf(m.Request, r, true))
 		}
 	}
