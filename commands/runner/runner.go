@@ -86,7 +86,8 @@ func Run(ctx context.Context, spec Spec) (*Outcome, error) {
 		endGroup(cmd.Process.Pid, deadline)
 		return nil, context.Cause(ctx)
 	}
-	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+	_, failed := errors.AsType[*exec.ExitError](err)
+	if err != nil && !failed && !errors.Is(err, exec.ErrWaitDelay) { // what left the group may hold its output
 		return nil, err
 	}
 	return outcome(cmd, stdout.b.Bytes(), stderr.String()), nil

@@ -18,10 +18,18 @@ import (
 type Worker struct {
 	Spec // Stdin is not used; MaxOutput bounds an answer
 
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	stdout *bufio.Reader
-	stderr *tail
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	stdout  *bufio.Reader
+	stderr  *tail
+	answers chan answer     // of the goroutine that reads stdout
+	exited  <-chan struct{} // closed when the worker has ended
+}
+
+// answer is a line of stdout, or why there is none.
+type answer struct {
+	line []byte
+	err  error
 }
 
 // Ended says that a worker ended instead of answering.
@@ -38,46 +46,54 @@ func (e *Ended) Error() string {
 // newline. When ctx ends first the worker is ended, because its answer would
 // be taken for the next one, and the error is the cause of ctx.
 func (w *Worker) Ask(ctx context.Context, line []byte) ([]byte, error) {
+	w.dropUnfit()
 	if w.cmd == nil {
 		if err := w.start(); err != nil {
 			return nil, err
 		}
 	}
-	type answer struct {
-		line []byte
-		err  error
-	}
-	answered := make(chan answer, 1)
+	written := make(chan struct{})
 	go func() {
-		_, err := w.stdin.Write(line)
-		if err != nil {
-			answered <- answer{nil, err}
-			return
-		}
-		b, err := w.read()
-		answered <- answer{b, err}
+		defer close(written)
+		_, _ = w.stdin.Write(line) // an error is an end, which the answer tells
 	}()
+	defer func() { <-written }()
 	select {
-	case a := <-answered:
+	case a := <-w.answers:
 		if a.err == nil {
 			return a.line, nil
 		}
+		out := w.stop(grace)
 		if errors.Is(a.err, ErrTooMuch) {
-			w.stop(grace)
 			return nil, a.err
 		}
-		return nil, &Ended{w.stop(grace)}
+		return nil, &Ended{out}
 	case <-ctx.Done():
 		w.stop(grace)
-		<-answered
 		return nil, context.Cause(ctx)
 	}
+}
+
+// dropUnfit ends a worker that has ended since it was asked last, or that said
+// something nobody asked for: its lines would answer the wrong questions.
+func (w *Worker) dropUnfit() {
+	if w.cmd == nil {
+		return
+	}
+	select {
+	case <-w.answers:
+	case <-w.exited:
+	default:
+		return
+	}
+	w.stop(grace)
 }
 
 func (w *Worker) start() error {
 	cmd := exec.Command(w.Path)
 	cmd.Args, cmd.Env = w.Argv, w.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second // for what has left the group and holds stderr
 	w.stderr = &tail{}
 	cmd.Stderr = w.stderr
 	if w.Stderr != nil {
@@ -95,17 +111,30 @@ func (w *Worker) start() error {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	w.cmd, w.stdin, w.stdout = cmd, stdin, bufio.NewReader(stdout)
+	w.answers, w.exited = make(chan answer, 1), exitOf(cmd)
+	go listen(w.stdout, w.answers, w.MaxOutput)
 	return nil
 }
 
-// read reads an answer.
-func (w *Worker) read() ([]byte, error) {
+// listen reads answers of at most limit bytes, one ahead, until there are no
+// more.
+func listen(stdout *bufio.Reader, answers chan<- answer, limit int) {
+	for {
+		line, err := readLine(stdout, limit)
+		answers <- answer{line, err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func readLine(r *bufio.Reader, limit int) ([]byte, error) {
 	var line []byte
 	for {
-		part, err := w.stdout.ReadSlice('\n')
+		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > w.MaxOutput+1:
+		case len(line) > limit+1:
 			return nil, ErrTooMuch
 		case errors.Is(err, bufio.ErrBufferFull):
 		case err != nil:
@@ -116,18 +145,18 @@ func (w *Worker) read() ([]byte, error) {
 	}
 }
 
-// Close ends the worker: its stdin is closed, and what still runs after grace
-// is ended.
+// Close ends the worker within 3 s: its stdin is closed, then it gets SIGTERM,
+// then SIGKILL.
 func (w *Worker) Close() {
 	if w.cmd == nil {
 		return
 	}
 	_ = w.stdin.Close()
 	select {
-	case <-exitOf(w.cmd):
+	case <-w.exited:
 	case <-time.After(closing):
 	}
-	w.stop(grace)
+	w.stop(closing)
 }
 
 // exitOf is closed when cmd has ended; it is not reaped then.
@@ -149,7 +178,7 @@ func (w *Worker) stop(grace time.Duration) *Outcome {
 	w.cmd = nil
 	pid := cmd.Process.Pid
 	// A worker that closed its output may be about to end by itself.
-	exited := exitOf(cmd)
+	exited := w.exited
 	_ = w.stdin.Close()
 	select {
 	case <-exited:
