@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func newCall(s *streams) *cobra.Command {
 	o.message.addFlags(f)
 	o.output.addFlags(s, f, "raw", "json", "ndjson", "table", "template")
 	f.BoolVar(&o.progress, "progress", false, "print what the callee sends before its result, too")
-	f.StringArrayVar(&o.graceful, "graceful", nil, "take the error `URI` for success (repeatable)")
+	f.StringSliceVar(&o.graceful, "graceful", nil, "take these errors for success, `URI,...` (repeatable)")
 	f.BoolVar(&o.exitWithRemote, exitWithRemote, false, "exit with the status of the command behind the procedure, 255 for any other failure")
 	f.BoolVar(&o.lines, "lines", false, "one call for each line of input")
 	f.IntVar(&o.parallel, "parallel", 1, "with --lines: `N` calls may be under way, 1 to 1000")
@@ -84,6 +85,9 @@ func (o *callOptions) prepare(cmd *cobra.Command, words []string) (err error) {
 	}
 	for i := range o.graceful {
 		o.graceful[i] = wire.Expand(o.graceful[i])
+		if err := wire.CheckURI(o.graceful[i]); err != nil {
+			return usage("--graceful: %v", err)
+		}
 	}
 	if !o.lines {
 		if cmd.Flags().Changed("parallel") {
@@ -149,6 +153,9 @@ func (o *callOptions) printResult(r session.Result, more bool) error {
 
 // failed is the error of a call, nil if --graceful takes it for success.
 func (o *callOptions) failed(err error) error {
+	if errors.Is(err, errReaderGone) {
+		return err
+	}
 	f := o.judge(err)
 	if f.Code != exitOK {
 		return f
@@ -163,6 +170,13 @@ func (o *callOptions) failed(err error) error {
 // have it.
 func (o *callOptions) judge(err error) *failure {
 	f := explain(err, o.uri)
+	if o.exitWithRemote {
+		defer func() {
+			if f.Code != exitOK && !f.remote {
+				f.Code = exitNotRemote
+			}
+		}()
+	}
 	if f.WAMP == nil {
 		return f
 	}

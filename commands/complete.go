@@ -98,6 +98,10 @@ func flagValues(f *pflag.Flag) cobra.CompletionFunc {
 	switch {
 	case f.Name == "enable" || f.Name == "disable":
 		return capabilityNames
+	case f.Name == "get":
+		return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return firstURI("procedure", cobra.ShellCompDirectiveNoFileComp)(cmd, nil, typed)
+		}
 	case f.Value.Type() == "string":
 		return nil
 	}

@@ -2,8 +2,10 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
+	"syscall"
 
 	"github.com/deskconn/dconn/commands/runner"
 )
@@ -14,6 +16,9 @@ func (w *watch) execute(doc map[string]any) error {
 	err := w.hook(doc)
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return errReaderGone
 	}
 	if err != nil {
 		w.failed, w.last = w.failed+1, err

@@ -64,7 +64,7 @@ func isSetting(cmd *cobra.Command, f *pflag.Flag) bool {
 }
 
 func (o *option) add(command string, f *pflag.Flag) {
-	i := slices.IndexFunc(o.uses, func(u use) bool { return u.flag.Usage == f.Usage })
+	i := slices.IndexFunc(o.uses, func(u use) bool { return u.flag.Usage == f.Usage && u.flag.DefValue == f.DefValue })
 	if i < 0 {
 		i = len(o.uses)
 		o.uses = append(o.uses, use{flag: f})

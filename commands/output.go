@@ -23,6 +23,8 @@ type output struct {
 	noHeaders bool
 	null      bool
 
+	patience time.Duration // at the end of spooled
+
 	known []string              // the fields that a record may have, nil where that is not settled
 	paint map[string]text.Color // of cells in a table, by their text
 }
@@ -168,8 +170,12 @@ func noField(name string, there []string) error {
 	return usage("--fields: no field %q: there are %s", name, strings.Join(there, ", "))
 }
 
-// spoolPatience is how long stdout may take nothing at the end of a command.
-const spoolPatience = 2 * time.Second
+// How long stdout may take nothing at the end of a command that ends in time, or
+// by a signal. Any other end waits for its reader.
+const (
+	timedPatience    = 5 * time.Second
+	signaledPatience = 2 * time.Second
+)
 
 // spooled runs a command that prints many records, and waits at its end until
 // they are written. A write that fails stops it: the next record may be far.
@@ -177,7 +183,10 @@ func (o *output) spooled(stop context.CancelCauseFunc, run func() error) error {
 	queue := newSpool(o.to.out, func(err error) { stop(outputError(err)) })
 	o.to.out = queue
 	err := run()
-	left, writeErr := queue.close(spoolPatience)
+	if _, cut := errors.AsType[interrupted](err); cut {
+		o.patience = signaledPatience
+	}
+	left, writeErr := queue.close(o.patience)
 	switch {
 	case err != nil:
 		return err

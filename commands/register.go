@@ -104,7 +104,10 @@ func (o *registerOptions) prepare(cmd *cobra.Command, words []string) (err error
 	if o.worker && !cmd.Flags().Changed("concurrency") {
 		o.concurrency = 1
 	}
+	late := lateFlag(cmd.Flags(), o.argv[:min(len(o.argv), 1)])
 	switch {
+	case late != "" && len(words) > 1 && words[1] != "--":
+		return usage("%s stands behind the URI: flags come before it", late)
 	case len(o.argv) == 0:
 		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", o.uri)
 	case o.concurrency < 1:

@@ -88,26 +88,38 @@ func (s *spool) write(b []byte) {
 	}
 }
 
-// close waits until all is written, as long as some of it is every patience,
-// and returns the error of a write; left is how many bytes nobody took.
+// close waits until all is written and returns the error of a write. With a
+// patience other than 0 it gives up when nothing was taken for so long: left is
+// how many bytes that are.
 func (s *spool) close(patience time.Duration) (left int, err error) {
 	s.mu.Lock()
 	s.closed = true
 	s.changed.Broadcast()
-	left = s.pending
 	s.mu.Unlock()
-	for {
+	if patience == 0 {
+		<-s.done
+		return 0, s.err
+	}
+	for before := s.untaken(); ; {
 		select {
 		case <-s.done:
 			return 0, s.err
 		case <-time.After(patience):
 		}
-		s.mu.Lock()
-		before := left
-		left = s.pending
-		s.mu.Unlock()
-		if left == before {
-			return left, nil
+		now := s.untaken()
+		if now == before {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.pending, nil
 		}
+		before = now
 	}
+}
+
+// untaken is how many bytes are not written, or wait in the pipe to be read: a
+// slow reader takes less than a whole write.
+func (s *spool) untaken() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending + inPipe()
 }

@@ -82,6 +82,9 @@ func exactlyOneURI(cmd *cobra.Command, words []string) error {
 	if err := atLeast(1, "a URI")(cmd, words); err != nil {
 		return err
 	}
+	if late := lateFlag(cmd.Flags(), words[1:]); late != "" {
+		return usage("%s stands behind the URI: flags come before it", late)
+	}
 	return atMost(1)(cmd, words)
 }
 
@@ -114,6 +117,9 @@ func (o *subscribeOptions) prepare(cmd *cobra.Command, word string) (err error) 
 
 // errEnough ends a subscription that has all it asked for.
 var errEnough = errors.New("enough events")
+
+// errIdle ends one that waited long enough: --idle.
+var errIdle = errors.New("no event for long enough")
 
 func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 	pace()

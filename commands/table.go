@@ -79,21 +79,25 @@ func (o *output) tableStyle() table.Style {
 	return style
 }
 
+// Bounds of a table that a peer fills: what is larger is not for people.
+const (
+	maxColumns = 64
+	maxCells   = 1 << 16
+)
+
 // tableOf is a list that a procedure returned, if all of it is dicts: the
 // columns are the keys of them all.
 func tableOf(list []any) (columns []string, rows []map[string]any, ok bool) {
+	keys := map[string]bool{}
 	for _, e := range list {
 		row, isDict := e.(map[string]any)
-		if !isDict {
-			return nil, nil, false
-		}
 		for k := range row {
-			if !slices.Contains(columns, k) {
-				columns = append(columns, k)
-			}
+			keys[k] = true
+		}
+		if !isDict || len(keys) > maxColumns || len(list)*len(keys) > maxCells {
+			return nil, nil, false
 		}
 		rows = append(rows, row)
 	}
-	slices.Sort(columns)
-	return columns, rows, true
+	return slices.Sorted(maps.Keys(keys)), rows, true
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,9 +53,21 @@ func runWait(ctx context.Context, o *waitOptions) error {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return o.late(ctx, err)
 		}
 	}
+}
+
+// late is the error of a wait that ends before what it waits for.
+func (o *waitOptions) late(ctx context.Context, last error) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	f := explain(last, "")
+	f.Code, f.WAMP = exitTimeout, &wire.Error{URI: wire.ErrTimeout}
+	f.Message += fmt.Sprintf("; waited %v (-W)", time.Duration(o.wait))
+	return f
 }
 
 // comesBack reports whether waiting may mend err: no daemon yet, or one that
@@ -80,7 +93,14 @@ func (o *waitOptions) try(ctx context.Context) error {
 	if o.uri == "" {
 		return nil
 	}
-	return awaitProcedure(ctx, s, o.uri)
+	err = awaitProcedure(ctx, s, o.uri)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &failure{
+			Code: exitTimeout, WAMP: &wire.Error{URI: wire.ErrTimeout},
+			Message: fmt.Sprintf("%s: not registered within %v (-W)", o.uri, time.Duration(o.wait)),
+		}
+	}
+	return err
 }
 
 // awaitProcedure returns once uri is registered. It listens first and looks

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deskconn/dconn/router/session"
@@ -23,10 +25,10 @@ type watch struct {
 
 	subscribed bool // at least once
 
-	mu      sync.Mutex // held while an event is handled
-	records int        // of events
-	failed  int        // commands of --exec
-	last    error
+	mu     sync.Mutex   // held while an event is handled
+	seen   atomic.Int64 // events
+	failed int          // commands of --exec
+	last   error
 }
 
 // follow subscribes on s.
@@ -44,7 +46,7 @@ func (w *watch) follow(ctx context.Context, s *session.Session, again bool) erro
 		return err
 	}
 	if w.get != "" {
-		if err := w.fetch(ctx); err != nil {
+		if err := w.fetch(ctx, again); err != nil {
 			return err
 		}
 	}
@@ -60,7 +62,7 @@ func (w *watch) follow(ctx context.Context, s *session.Session, again bool) erro
 
 // fetch prints the result of --get. It has a session of its own: that of the
 // subscription waits in its first event.
-func (w *watch) fetch(ctx context.Context) error {
+func (w *watch) fetch(ctx context.Context, again bool) error {
 	s, err := w.dial(ctx)
 	if err != nil {
 		return err
@@ -68,7 +70,11 @@ func (w *watch) fetch(ctx context.Context) error {
 	defer leave(s)
 	r, err := s.Call(ctx, w.get, nil, nil)
 	if e, ok := errors.AsType[*wire.Error](err); ok {
-		return explain(e, w.get)
+		f := explain(e, w.get)
+		if again && f.Code == exitNotFound { // its callee comes back later than the router
+			return wire.Errorf(wire.ErrLost, "%s", f.Message)
+		}
+		return f
 	}
 	if err != nil {
 		return err
@@ -92,9 +98,24 @@ func (w *watch) lost(err error) error {
 
 // ended gives the end of it all its meaning.
 func (w *watch) ended(err error) error {
-	inTime := errors.Is(err, context.DeadlineExceeded) && w.subscribed && w.count == 0
-	if inTime || errors.Is(err, errEnough) {
+	inTime := errors.Is(err, context.DeadlineExceeded)
+	if inTime || errors.Is(err, errIdle) {
+		w.patience = timedPatience
+	}
+	if (inTime || errors.Is(err, errIdle)) && w.exec == "" && w.stuck() {
+		if w.strict {
+			return &failure{Code: exitProtocol, Message: w.uri + ": events may be missing: they come faster than the output is read (--strict)"}
+		}
+		w.say("%s: events may be missing: they come faster than the output is read", w.uri)
+	}
+	if inTime && w.subscribed && w.count == 0 || errors.Is(err, errEnough) || errors.Is(err, errIdle) {
 		err = nil
+	}
+	if inTime && w.subscribed && w.count > 0 {
+		return &failure{
+			Code: exitTimeout, WAMP: &wire.Error{URI: wire.ErrTimeout},
+			Message: fmt.Sprintf("%s: %d of %d events within %v (-W)", w.uri, w.seen.Load(), w.count, time.Duration(w.wait)),
+		}
 	}
 	if w.exec == "" {
 		return err
@@ -107,6 +128,19 @@ func (w *watch) ended(err error) error {
 	return err
 }
 
+// stuck reports whether an event waits for the output. Others may wait behind it
+// then, or may have been lost.
+func (w *watch) stuck() bool {
+	for range 20 {
+		if w.mu.TryLock() {
+			w.mu.Unlock()
+			return false
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return true
+}
+
 // event is one event of the subscription.
 func (w *watch) event(e *session.Event) {
 	w.mu.Lock()
@@ -114,8 +148,9 @@ func (w *watch) event(e *session.Event) {
 	if w.ctx.Err() != nil {
 		return
 	}
-	if w.alarm != nil {
-		w.alarm.Reset(time.Duration(w.idle))
+	if w.alarm != nil { // this event may take its time
+		w.alarm.Stop()
+		defer w.alarm.Reset(time.Duration(w.idle))
 	}
 	err := w.put(e.Args, e.Kwargs, func() map[string]any {
 		return map[string]any{"topic": cmp.Or(e.Topic, w.uri), "publication": e.Publication, "publisher": e.Publisher}
@@ -124,7 +159,7 @@ func (w *watch) event(e *session.Event) {
 		w.stop(err)
 		return
 	}
-	if w.records++; w.records == w.count {
+	if w.seen.Add(1) == int64(w.count) {
 		w.stop(errEnough)
 	}
 }
@@ -164,7 +199,7 @@ func bare(args []any, kwargs map[string]any) any {
 // --idle.
 func (w *watch) ready() error {
 	if w.idle > 0 {
-		w.alarm = time.AfterFunc(time.Duration(w.idle), func() { w.stop(errEnough) })
+		w.alarm = time.AfterFunc(time.Duration(w.idle), func() { w.stop(errIdle) })
 	}
 	if w.onReady != "" {
 		w.hooks.Go(func() {

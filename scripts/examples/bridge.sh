@@ -9,6 +9,7 @@ set -euo pipefail
 
 from=${1:?usage: bridge.sh FROM TO} to=${2:?no TO}
 dconn wait -W 0
+dconn publish --json-lines "$to" </dev/null # a wrong TO is said at once
 dconn subscribe --reconnect -o ndjson --fields args,kwargs "$from" |
     until dconn publish --json-lines "$to"; do
         code=$?
