@@ -37,18 +37,13 @@ type lineCall struct {
 }
 
 func runBatch(ctx context.Context, o *callOptions) error {
-	pace()
-	from, err := o.open(o.streams)
-	if err != nil {
-		return err
-	}
-	s, err := o.dialInTime(ctx)
+	input, s, err := o.byLines(ctx, o.streams, &o.target)
 	if err != nil {
 		return err
 	}
 	defer leave(s)
 	b := &batch{
-		callOptions: o, session: s, lines: newLineReader(from), counter: counter{to: o.streams},
+		callOptions: o, session: s, lines: input, counter: counter{to: o.streams},
 		order: make(chan *lineCall, o.parallel-1),
 	}
 	ctx, stop := context.WithCancelCause(ctx)

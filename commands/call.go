@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
@@ -170,37 +168,21 @@ func (o *callOptions) failed(err error) error {
 // have it.
 func (o *callOptions) judge(err error) *failure {
 	f := explain(err, o.uri)
-	if o.exitWithRemote {
-		defer func() {
-			if f.Code != exitOK && !f.remote {
-				f.Code = exitNotRemote
-			}
-		}()
+	status, hasStatus := int64(0), false
+	if f.WAMP != nil {
+		status, hasStatus = f.WAMP.Kwargs["exit_code"].(int64)
 	}
-	if f.WAMP == nil {
-		return f
-	}
-	if f.Code == exitUsage && o.late != "" && f.Hint == "" {
+	switch {
+	case f.WAMP == nil:
+	case slices.Contains(o.graceful, f.WAMP.URI):
+		f.Code = exitOK
+	case hasStatus && o.exitWithRemote && f.WAMP.URI == wire.ErrExecFailed:
+		f.Code, f.remote = int(min(max(status, 1), 255)), true
+	case f.Code == exitUsage && o.late != "" && f.Hint == "":
 		f.Hint = fmt.Sprintf("%s was taken for an argument: flags come before the URI", o.late)
 	}
-	if slices.Contains(o.graceful, f.WAMP.URI) {
-		f.Code = exitOK
-	} else if status, ok := f.WAMP.Kwargs["exit_code"].(int64); ok && o.exitWithRemote && f.WAMP.URI == wire.ErrExecFailed {
-		f.Code, f.remote = int(min(max(status, 1), 255)), true
+	if o.exitWithRemote {
+		f.notRemote()
 	}
 	return f
-}
-
-// lateFlag is the first of words that would be a flag before the URI, "" if
-// none would.
-func lateFlag(f *pflag.FlagSet, words []string) string {
-	for _, w := range words {
-		name, _, _ := strings.Cut(strings.TrimLeft(w, "-"), "=")
-		switch {
-		case strings.HasPrefix(w, "--") && f.Lookup(name) != nil,
-			strings.HasPrefix(w, "-") && len(w) == 2 && f.ShorthandLookup(name) != nil:
-			return w
-		}
-	}
-	return ""
 }

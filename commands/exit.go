@@ -120,6 +120,14 @@ const (
 	exitNotRemote  = 255
 )
 
+// notRemote gives a failure of dconn itself the code that --exit-with-remote has
+// for it.
+func (f *failure) notRemote() {
+	if f.Code != exitOK && !f.remote {
+		f.Code = exitNotRemote
+	}
+}
+
 // explain turns the error of a command into a failure. subject names what was
 // asked for, usually a URI.
 func explain(err error, subject string) *failure {

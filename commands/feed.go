@@ -35,17 +35,12 @@ type event struct {
 const receiptEvery = 256
 
 func runFeed(ctx context.Context, o *publishOptions) error {
-	pace()
-	from, err := o.open(o.streams)
-	if err != nil {
-		return err
-	}
-	s, err := o.dialInTime(ctx)
+	input, s, err := o.byLines(ctx, o.streams, &o.target)
 	if err != nil {
 		return err
 	}
 	defer leave(s)
-	f := &feed{publishOptions: o, session: s, lines: newLineReader(from), counter: counter{to: o.streams}}
+	f := &feed{publishOptions: o, session: s, lines: input, counter: counter{to: o.streams}}
 	ended := make(chan error, 1)
 	go func() { ended <- f.run(ctx) }()
 	select {

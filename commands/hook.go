@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"syscall"
 
@@ -12,8 +11,8 @@ import (
 
 // execute runs --exec for a record. A command that fails is said and counted,
 // and the subscription goes on.
-func (w *watch) execute(doc map[string]any) error {
-	err := w.hook(doc)
+func (w *watch) execute(args []any, kwargs, doc map[string]any) error {
+	err := w.hook(args, kwargs, doc)
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
@@ -27,8 +26,8 @@ func (w *watch) execute(doc map[string]any) error {
 	return nil
 }
 
-func (w *watch) hook(doc map[string]any) error {
-	event := occasion{args: doc["args"].([]any), kwargs: doc["kwargs"].(map[string]any)}
+func (w *watch) hook(values []any, kwargs, doc map[string]any) error {
+	event := occasion{args: values, kwargs: kwargs}
 	if event.uri, _ = doc["topic"].(string); event.uri == "" {
 		event.uri = w.get
 	}
@@ -70,13 +69,8 @@ func (w *watch) shell(ctx context.Context, spec runner.Spec) (err error) {
 	}
 	spec.Stderr = w.err
 	out, err := runner.Run(ctx, spec)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case out.Signal != "":
-		return fmt.Errorf("ended by signal: %s", out.Signal)
-	case out.ExitCode != 0:
-		return fmt.Errorf("exit status %d", out.ExitCode)
 	}
-	return nil
+	return out.Err()
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/deskconn/dconn/router/session"
 )
 
 // maxInput bounds a document in bytes: the JSON of the longest message that a
@@ -28,6 +31,18 @@ func (m *message) open(s *streams) (io.ReadCloser, error) {
 		return nil, own("--input: %v", err)
 	}
 	return f, nil
+}
+
+// byLines opens the input of a command that goes through it line by line, and
+// joins the router for as long as that takes.
+func (m *message) byLines(ctx context.Context, s *streams, t *target) (*lineReader, *session.Session, error) {
+	pace()
+	from, err := m.open(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	joined, err := t.dialInTime(ctx)
+	return newLineReader(from), joined, err
 }
 
 // document reads the one document of --input.

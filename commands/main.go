@@ -126,8 +126,8 @@ func run(ctx context.Context, s *streams, args []string) error {
 		return cut
 	}
 	f := blame(cmd, explain(err, cmd.Annotations[subjectKey]))
-	if remote := cmd.Flags().Lookup(exitWithRemote); remote != nil && remote.Value.String() == "true" && !f.remote {
-		f.Code = exitNotRemote
+	if remote := cmd.Flags().Lookup(exitWithRemote); remote != nil && remote.Value.String() == "true" {
+		f.notRemote()
 	}
 	s.report(f, wantsJSON(cmd))
 	return f

@@ -84,3 +84,25 @@ func withoutStrconv(err error) string {
 	}
 	return err.Error()
 }
+
+// lateFlag is the first of words that would be a flag before the URI, "" if
+// none would.
+func lateFlag(f *pflag.FlagSet, words []string) string {
+	for _, w := range words {
+		name, _, _ := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		switch {
+		case strings.HasPrefix(w, "--") && f.Lookup(name) != nil,
+			strings.HasPrefix(w, "-") && len(w) == 2 && f.ShorthandLookup(name) != nil:
+			return w
+		}
+	}
+	return ""
+}
+
+// refuseLate refuses words behind the URI that would be flags before it.
+func refuseLate(f *pflag.FlagSet, words []string) error {
+	if late := lateFlag(f, words); late != "" {
+		return usage("%s stands behind the URI: flags come before it", late)
+	}
+	return nil
+}

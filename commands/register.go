@@ -100,14 +100,13 @@ func (o *registerOptions) prepare(cmd *cobra.Command, words []string) (err error
 	o.argv = words[1:]
 	if len(o.argv) > 0 && o.argv[0] == "--" {
 		o.argv = o.argv[1:]
+	} else if err := refuseLate(cmd.Flags(), o.argv[:min(len(o.argv), 1)]); err != nil {
+		return err
 	}
 	if o.worker && !cmd.Flags().Changed("concurrency") {
 		o.concurrency = 1
 	}
-	late := lateFlag(cmd.Flags(), o.argv[:min(len(o.argv), 1)])
 	switch {
-	case late != "" && len(words) > 1 && words[1] != "--":
-		return usage("%s stands behind the URI: flags come before it", late)
 	case len(o.argv) == 0:
 		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", o.uri)
 	case o.concurrency < 1:

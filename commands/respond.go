@@ -90,8 +90,8 @@ func (r *responder) run(ctx context.Context, call *session.Invocation) (session.
 	switch {
 	case err != nil:
 		return none, r.broken(err)
-	case out.Signal != "" || out.ExitCode != 0:
-		return none, r.ended(out)
+	case out.Err() != nil:
+		return none, execFailed(out.How(), out)
 	case printed != nil:
 		return printed.rest()
 	}
@@ -112,14 +112,7 @@ func (r *responder) broken(err error) error {
 	return execFailed(err.Error(), &runner.Outcome{ExitCode: 127})
 }
 
-// ended is the error of a command that ended badly.
-func (r *responder) ended(out *runner.Outcome) error {
-	if out.Signal != "" {
-		return execFailed("ended by signal: "+out.Signal, out)
-	}
-	return execFailed(fmt.Sprintf("exit status %d", out.ExitCode), out)
-}
-
+// execFailed is the error of a command that ended badly, how in words.
 func execFailed(how string, out *runner.Outcome) error {
 	message := how
 	if last := lastLine(out.StderrTail); last != "" {

@@ -82,8 +82,8 @@ func exactlyOneURI(cmd *cobra.Command, words []string) error {
 	if err := atLeast(1, "a URI")(cmd, words); err != nil {
 		return err
 	}
-	if late := lateFlag(cmd.Flags(), words[1:]); late != "" {
-		return usage("%s stands behind the URI: flags come before it", late)
+	if err := refuseLate(cmd.Flags(), words[1:]); err != nil {
+		return err
 	}
 	return atMost(1)(cmd, words)
 }

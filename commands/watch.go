@@ -98,24 +98,12 @@ func (w *watch) lost(err error) error {
 
 // ended gives the end of it all its meaning.
 func (w *watch) ended(err error) error {
-	inTime := errors.Is(err, context.DeadlineExceeded)
-	if inTime || errors.Is(err, errIdle) {
-		w.patience = timedPatience
-	}
-	if (inTime || errors.Is(err, errIdle)) && w.exec == "" && w.stuck() {
-		if w.strict {
-			return &failure{Code: exitProtocol, Message: w.uri + ": events may be missing: they come faster than the output is read (--strict)"}
-		}
-		w.say("%s: events may be missing: they come faster than the output is read", w.uri)
-	}
-	if inTime && w.subscribed && w.count == 0 || errors.Is(err, errEnough) || errors.Is(err, errIdle) {
+	switch {
+	case errors.Is(err, errEnough):
 		err = nil
-	}
-	if inTime && w.subscribed && w.count > 0 {
-		return &failure{
-			Code: exitTimeout, WAMP: &wire.Error{URI: wire.ErrTimeout},
-			Message: fmt.Sprintf("%s: %d of %d events within %v (-W)", w.uri, w.seen.Load(), w.count, time.Duration(w.wait)),
-		}
+	case errors.Is(err, errIdle), errors.Is(err, context.DeadlineExceeded):
+		w.patience = timedPatience
+		err = w.endedInTime(err)
 	}
 	if w.exec == "" {
 		return err
@@ -126,6 +114,29 @@ func (w *watch) ended(err error) error {
 		return own("--exec: %d of the commands failed, the last one: %v", w.failed, w.last)
 	}
 	return err
+}
+
+// endedInTime gives the end by -W or --idle its meaning.
+func (w *watch) endedInTime(err error) error {
+	if w.exec == "" && w.stuck() {
+		const missing = "events may be missing: they come faster than the output is read"
+		if w.strict {
+			return &failure{Code: exitProtocol, Message: fmt.Sprintf("%s: %s (--strict)", w.uri, missing)}
+		}
+		w.say("%s: %s", w.uri, missing)
+	}
+	switch {
+	case errors.Is(err, errIdle):
+		return nil
+	case !w.subscribed:
+		return err
+	case w.count == 0:
+		return nil
+	}
+	return &failure{
+		Code: exitTimeout, WAMP: &wire.Error{URI: wire.ErrTimeout},
+		Message: fmt.Sprintf("%s: %d of %d events within %v (-W)", w.uri, w.seen.Load(), w.count, time.Duration(w.wait)),
+	}
 }
 
 // stuck reports whether an event waits for the output. Others may wait behind it
@@ -174,7 +185,7 @@ func (w *watch) put(args []any, kwargs map[string]any, about func() map[string]a
 	doc["args"], doc["kwargs"] = orEmptyList(args), orEmptyDict(kwargs)
 	doc["time"] = time.Now().UTC().Format(time.RFC3339Nano)
 	if w.exec != "" {
-		return w.execute(doc)
+		return w.execute(args, kwargs, doc)
 	}
 	return w.record(doc)
 }

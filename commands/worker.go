@@ -29,7 +29,7 @@ func (r *responder) ask(ctx context.Context, w *runner.Worker, call *session.Inv
 	}
 	line, err := w.Ask(ctx, question)
 	if e, ok := errors.AsType[*runner.Ended](err); ok {
-		return none, r.ended(e.Outcome)
+		return none, execFailed(e.How(), e.Outcome)
 	}
 	if err != nil {
 		return none, r.broken(err)

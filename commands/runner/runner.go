@@ -35,6 +35,22 @@ type Outcome struct {
 	Signal     string // "" or the name of that signal
 }
 
+// How says in words how the command ended.
+func (o *Outcome) How() string {
+	if o.Signal != "" {
+		return "ended by signal: " + o.Signal
+	}
+	return fmt.Sprintf("exit status %d", o.ExitCode)
+}
+
+// Err is nil if the command ended well.
+func (o *Outcome) Err() error {
+	if o.ExitCode == 0 {
+		return nil
+	}
+	return errors.New(o.How())
+}
+
 const (
 	// stderrTail is how many bytes of stderr are kept.
 	stderrTail = 4 << 10

@@ -35,12 +35,7 @@ type answer struct {
 // Ended says that a worker ended instead of answering.
 type Ended struct{ *Outcome }
 
-func (e *Ended) Error() string {
-	if e.Signal != "" {
-		return "the worker was ended by signal: " + e.Signal
-	}
-	return fmt.Sprintf("the worker ended with exit status %d", e.ExitCode)
-}
+func (e *Ended) Error() string { return "the worker ended: " + e.How() }
 
 // Ask writes line, which ends in a newline, and returns the answer without its
 // newline. When ctx ends first the worker is ended, because its answer would
