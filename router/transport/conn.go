@@ -1,11 +1,9 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -59,11 +57,11 @@ type Guard interface {
 // are queued by their bytes and leave in one system call when several wait.
 type Conn struct {
 	nc        net.Conn
+	framing   framing
 	codec     Codec
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
-	greet     func(io.Reader) error // the rest of the handshake, on a client's end
 	recv      chan wamp.Message
 
 	recvMu     sync.RWMutex // taken to close recv
@@ -83,9 +81,9 @@ type Conn struct {
 	halves   atomic.Int32 // reader and writer, as far as they have ended
 }
 
-func newConn(nc net.Conn, codec Codec, lim Limits) *Conn {
+func newConn(nc net.Conn, f framing, codec Codec, lim Limits) *Conn {
 	c := &Conn{
-		nc: nc, codec: codec, lim: lim,
+		nc: nc, framing: f, codec: codec, lim: lim,
 		recv: make(chan wamp.Message, recvAhead),
 		wake: make(chan struct{}, 1),
 		room: make(chan struct{}, 1),
@@ -157,17 +155,22 @@ func (c *Conn) append(msg wamp.Message) error {
 		}
 	}
 	at := len(c.queue)
-	b, err := encode(c.codec, append(c.queue, 0, 0, 0, 0), msg)
+	b, err := encode(c.codec, c.headroom(), msg)
 	if err != nil {
 		return err
 	}
-	if n, limit := len(b)-at-headBytes, int(c.peerLimit.Load()); n > limit {
+	if n, limit := len(b)-at-c.framing.headroom(), int(c.peerLimit.Load()); n > limit {
 		return &TooLongError{Size: n, Limit: limit}
 	}
-	putHead(b, at, frameMessage)
-	c.queue = b
+	c.queue = c.framing.seal(b, at, frameMessage)
 	signal(c.wake)
 	return nil
+}
+
+// headroom is the queue with room for the head of another frame.
+func (c *Conn) headroom() []byte {
+	var room [maxHeadroom]byte
+	return append(c.queue, room[:c.framing.headroom()]...)
 }
 
 // Close sends what is queued, for Limits.Flush at most, and ends the
@@ -198,6 +201,7 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 		c.queue = c.queue[:0]
 		_ = c.append(last)
 	}
+	c.queue = c.framing.farewell(c.queue, err)
 	c.err = err
 	c.closing = time.Now().Add(c.lim.Flush)
 	_ = c.nc.SetWriteDeadline(c.closing)
@@ -303,7 +307,7 @@ func (c *Conn) writeAll(b []byte, closing time.Time) error {
 func (c *Conn) read() {
 	defer c.half()
 	defer c.closeRecv()
-	err := c.readAll(bufio.NewReaderSize(c.nc, 4<<10))
+	err := c.readAll()
 	fault, isFault := errors.AsType[*wire.Error](err)
 	switch {
 	case errors.Is(err, errDeaf): // the writer still has something to say
@@ -377,15 +381,10 @@ func (c *Conn) awaitTaken(n int) error {
 // violation is what is the peer's fault, and said to it in an ABORT.
 func violation(err error) error { return wire.Errorf(wire.ErrProtocolViolation, "%v", err) }
 
-func (c *Conn) readAll(r io.Reader) error {
-	if c.greet != nil {
-		if err := c.greet(r); err != nil {
-			return err
-		}
-	}
+func (c *Conn) readAll() error {
 	var buf []byte
 	for {
-		kind, payload, err := readFrame(r, buf, c.lim.Message)
+		kind, payload, err := c.framing.read(buf, c.lim.Message)
 		if _, long := errors.AsType[*TooLongError](err); long {
 			return wire.Errorf(wire.ErrLimit, "%v", err)
 		}
@@ -445,8 +444,7 @@ func (c *Conn) pong(payload []byte) error {
 		return errFlood
 	}
 	at := len(c.queue)
-	c.queue = append(append(c.queue, 0, 0, 0, 0), payload...)
-	putHead(c.queue, at, framePong)
+	c.queue = c.framing.seal(append(c.headroom(), payload...), at, framePong)
 	signal(c.wake)
 	return nil
 }

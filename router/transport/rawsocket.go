@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,10 +15,6 @@ import (
 const (
 	magic     = 0x7f
 	headBytes = 4
-
-	frameMessage = 0
-	framePing    = 1
-	framePong    = 2
 
 	// maxFrame is what the 24 bits of a frame's length can say.
 	maxFrame = 1<<24 - 1
@@ -54,6 +51,37 @@ func lengthCode(limit int) byte {
 // the largest.
 func codeLength(code byte) int { return min(1<<(9+int(code)), maxFrame) }
 
+// rawsocket is the framing of a connection that has shaken hands.
+type rawsocket struct {
+	r     *bufio.Reader
+	greet func(io.Reader) error // the rest of the handshake, on a client's end
+}
+
+func newRawsocket(nc net.Conn) *rawsocket {
+	return &rawsocket{r: bufio.NewReaderSize(nc, 4<<10)}
+}
+
+func (f *rawsocket) read(buf []byte, limit int) (kind byte, payload []byte, err error) {
+	if greet := f.greet; greet != nil {
+		f.greet = nil
+		if err := greet(f.r); err != nil {
+			return 0, nil, err
+		}
+	}
+	return readFrame(f.r, buf, limit)
+}
+
+func (f *rawsocket) headroom() int { return headBytes }
+
+func (f *rawsocket) seal(b []byte, at int, kind byte) []byte {
+	n := len(b) - at - headBytes
+	binary.BigEndian.PutUint32(b[at:], uint32(kind)<<24|uint32(n))
+	return b
+}
+
+// farewell adds nothing: a rawsocket has no word for the end.
+func (f *rawsocket) farewell(b []byte, _ error) []byte { return b }
+
 // Dial performs the client's half of the handshake on nc and starts the
 // connection. It does not wait for the server's half: that is read before the
 // first message, so that HELLO can travel with the handshake.
@@ -64,9 +92,10 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 			number = byte(i)
 		}
 	}
-	c := newConn(nc, codec, lim)
+	f := newRawsocket(nc)
+	c := newConn(nc, f, codec, lim)
 	c.queue = append(c.queue, magic, lengthCode(lim.Message)<<4|number, 0, 0)
-	c.greet = func(r io.Reader) error {
+	f.greet = func(r io.Reader) error {
 		var reply [4]byte
 		if _, err := io.ReadFull(r, reply[:]); err != nil {
 			return fmt.Errorf("rawsocket handshake: %w", err)
@@ -120,7 +149,7 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	c := newConn(nc, codecs[number], lim)
+	c := newConn(nc, newRawsocket(nc), codecs[number], lim)
 	c.guard = guard
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
 	c.start()
@@ -164,12 +193,6 @@ func readBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 		}
 	}
 	return buf, nil
-}
-
-// putHead fills in the head of the frame that starts at b[at].
-func putHead(b []byte, at int, kind byte) {
-	n := len(b) - at - headBytes
-	binary.BigEndian.PutUint32(b[at:], uint32(kind)<<24|uint32(n))
 }
 
 // TooLongError says that a message exceeds what one end accepts, in bytes.
