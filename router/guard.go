@@ -9,6 +9,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -40,6 +41,9 @@ type guard struct {
 	registrations map[wamp.ID]wamp.URI
 	subscriptions map[wamp.ID]bool
 	interrupted   map[wamp.ID]bool // invocations whose caller is gone
+	publisher     wamp.Dict        // what its events say about this session
+	toldPublisher bool             // it wants to know who published
+	passing       [1]wamp.Message  // what Inbound returns, mostly
 }
 
 func newGuard(id Identity, limits SessionLimits, d *directory) *guard {
@@ -74,7 +78,7 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 		answer = g.call(m)
 	case *wamp.Cancel:
 		// With "kill" nexus forgets the caller when the callee disconnects.
-		m.Options = wamp.Dict{"mode": wamp.CancelModeKillNoWait}
+		m.Options = cancelMode
 	case *wamp.Subscribe:
 		answer = g.subscribe(m)
 	case *wamp.Unsubscribe:
@@ -100,7 +104,8 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	if answer != nil {
 		return nil, answer, nil
 	}
-	return []wamp.Message{msg}, nil, nil
+	g.passing[0] = msg
+	return g.passing[:], nil, nil
 }
 
 // refuse answers a request with an error.
@@ -121,10 +126,10 @@ func (g *guard) hello(m *wamp.Hello) (wamp.Message, error) {
 		return nil, wire.Errorf(wire.ErrProtocolViolation,
 			"this router speaks dconn protocol %d, the peer speaks %d: update the older one", wire.Protocol, theirs)
 	}
-	details := wamp.Dict{
-		"authmethods": wamp.List{g.identity.Method},
-		"roles":       announced(m.Details["roles"]),
-	}
+	roles := announced(m.Details["roles"])
+	subscriber := wamp.DictChild(roles, "subscriber")
+	g.toldPublisher = wamp.DictChild(subscriber, "features")["publisher_identification"] == true
+	details := wamp.Dict{"authmethods": wamp.List{g.identity.Method}, "roles": roles}
 	if agent, ok := m.Details["agent"].(string); ok && len(agent) <= 64 {
 		details["agent"] = agent
 	}
@@ -154,8 +159,14 @@ func announced(v any) wamp.Dict {
 	return roles
 }
 
-// keep returns the options with the given names.
+// cancelMode is that of every CANCEL.
+var cancelMode = wamp.Dict{"mode": wamp.CancelModeKillNoWait}
+
+// keep returns the options with the given names. Most messages have none.
 func keep(options wamp.Dict, names ...string) wamp.Dict {
+	if len(options) == 0 {
+		return nil
+	}
 	kept := wamp.Dict{}
 	for _, n := range names {
 		if v, ok := options[n]; ok && v != nil {
@@ -184,7 +195,9 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
-	m.Options["disclose_me"] = true // who published comes from the session, always
+	if p := transport.PayloadOf(m); p != nil {
+		p.Publisher = g.publisher // from the session, always, not from disclose_me
+	}
 	ack := options["acknowledge"] == true
 	switch long := len(m.Topic) > wire.MaxURI; {
 	case !passthru(options) && !long:
@@ -212,6 +225,8 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 	case m.Procedure == "wamp.session.add_testament", m.Procedure == "wamp.session.flush_testaments":
 		// A testament is published by nexus itself, past every rule.
 		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
+	case wire.IsMeta(string(m.Procedure)) && transport.Unpack(m) != nil: // nexus itself reads these
+		return refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
 	case g.calls[m.Request]:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.calls) >= g.limits.Calls:
@@ -291,9 +306,16 @@ func (g *guard) yield(m *wamp.Yield) wamp.Message {
 			Error: wire.ErrApplication, Arguments: wamp.List{noPassthru},
 		}
 	}
-	m.Options = wamp.Dict{"progress": m.Options["progress"] == true}
+	more := m.Options["progress"] == true
+	m.Options = nil
+	if more {
+		m.Options = progress
+	}
 	return m
 }
+
+// progress is the only option of a YIELD that counts.
+var progress = wamp.Dict{"progress": true}
 
 // calleeErrors are the reserved URIs a callee may use; with the others it
 // could pretend to be the router.
@@ -337,6 +359,9 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 	defer g.mu.Unlock()
 	switch m := msg.(type) {
 	case *wamp.Welcome:
+		g.publisher = wamp.Dict{
+			"publisher": m.ID, "publisher_authid": g.identity.AuthID, "publisher_authrole": g.identity.Role,
+		}
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
 	case *wamp.Result:
@@ -345,6 +370,8 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		}
 	case *wamp.Error:
 		return g.outboundError(m)
+	case *wamp.Event:
+		g.event(m)
 	case *wamp.Interrupt:
 		if len(g.interrupted) >= maxInterrupted { // a callee that answers none of them
 			clear(g.interrupted)
@@ -362,6 +389,18 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		}
 	}
 	return msg
+}
+
+// event adds who published it.
+func (g *guard) event(m *wamp.Event) {
+	p := transport.PayloadOf(m)
+	switch {
+	case p == nil || p.Publisher == nil || !g.toldPublisher:
+	case len(m.Details) == 0:
+		m.Details = p.Publisher // the same for all: nobody writes to it
+	default:
+		maps.Copy(m.Details, p.Publisher)
+	}
 }
 
 func (g *guard) outboundError(m *wamp.Error) wamp.Message {
@@ -385,7 +424,7 @@ func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 func (g *guard) cancelCalls() []wamp.Message {
 	var cancels []wamp.Message
 	for id := range g.calls {
-		cancels = append(cancels, &wamp.Cancel{Request: id, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
+		cancels = append(cancels, &wamp.Cancel{Request: id, Options: cancelMode})
 	}
 	clear(g.calls)
 	return cancels

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -211,6 +212,9 @@ func (s *Session) receive() {
 }
 
 func (s *Session) handle(msg wamp.Message) error {
+	if err := transport.Unpack(msg); err != nil { // it was checked, so this cannot be
+		return wire.Errorf(wire.ErrProtocolViolation, "%v", err)
+	}
 	switch m := msg.(type) {
 	case *wamp.Event:
 		s.mu.Lock()

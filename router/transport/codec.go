@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
 )
@@ -21,6 +20,33 @@ type Codec interface {
 	// Decode reads exactly one value that nests at most depth deep. Its
 	// memory is bounded by the length of data and maxValues.
 	Decode(data []byte, depth int) (any, error)
+
+	// What a message is made of: a list, written and read element by element.
+	newElements() elements
+	openList(b []byte, n int) []byte
+	appendNext(b []byte) []byte // what stands between two elements
+	closeList(b []byte) []byte
+	appendInt(b []byte, v int64) []byte
+	appendText(b []byte, s string) []byte
+}
+
+// elements reads the elements of one message, and then of another.
+type elements interface {
+	// open begins with the list that data must be. Its elements nest at most
+	// depth deep.
+	open(data []byte, depth int) error
+	// more reports whether an element follows. An error says that the list is
+	// cut off, or that bytes follow it.
+	more() (bool, error)
+	// integer, text and value read the next element. errType says that it is
+	// something else.
+	integer() (int64, error)
+	text() (string, error)
+	value() (any, error)
+	// raw is the encoding of the next element, which value would read: it is
+	// checked, but nothing is built from it. It is valid as long as data. The
+	// value has its type, and nothing in it.
+	raw() (encoded []byte, empty any, err error)
 }
 
 // The serializers of the WAMP specification that dconn speaks.
@@ -42,6 +68,8 @@ var (
 	errUTF8    = errors.New("text is not UTF-8")
 	errKey     = errors.New("a dict key is not text")
 	errInteger = errors.New("an integer exceeds 64 bits")
+	errType    = errors.New("the wrong type")
+	errNoList  = errors.New("a WAMP message is a list")
 )
 
 // format is what differs between CBOR and MessagePack: the heads of values.
@@ -60,27 +88,67 @@ type format interface {
 type kind int
 
 const (
-	scalar   kind = iota // value is head.value
-	text                 // n bytes of UTF-8 follow
-	bytes                // n bytes follow
-	list                 // n values follow
-	dict                 // n pairs follow
-	wrapper              // one value follows that this head only annotates
-	breakEnd             // ends a list, dict or string of unknown length
+	null     kind = iota
+	boolean       // bits is 0 or 1
+	integer       // bits is an int64
+	natural       // bits is a uint64 above 2^63-1
+	float         // bits is an IEEE 754 binary64
+	text          // n bytes of UTF-8 follow
+	bytes         // n bytes follow
+	list          // n values follow
+	dict          // n pairs follow
+	wrapper       // one value follows that this head only annotates
+	breakEnd      // ends a list, dict or string of unknown length
 )
 
-// head opens a value. n is -1 where the length is not known in advance.
+// head opens a value, or is all of it. n is -1 where the length is not known in
+// advance.
 type head struct {
-	kind  kind
-	n     int
-	value any
+	kind kind
+	n    int
+	bits uint64
 }
 
-// reader walks over the bytes of one message.
+func boolHead(v bool) head {
+	if v {
+		return head{kind: boolean, bits: 1}
+	}
+	return head{kind: boolean}
+}
+
+func intHead(v int64) head { return head{kind: integer, bits: uint64(v)} }
+
+func uintHead(v uint64) head {
+	if v <= math.MaxInt64 {
+		return head{kind: integer, bits: v}
+	}
+	return head{kind: natural, bits: v}
+}
+
+func floatHead(v float64) head { return head{kind: float, bits: math.Float64bits(v)} }
+
+// scalar is the value of a head that is all of it.
+func (h head) scalar() any {
+	switch h.kind {
+	case boolean:
+		return h.bits == 1
+	case integer:
+		return int64(h.bits)
+	case natural:
+		return h.bits
+	case float:
+		return math.Float64frombits(h.bits)
+	}
+	return nil
+}
+
+// reader walks over the bytes of one message. One that skims checks them and
+// builds nothing: what it returns has the right type and no content.
 type reader struct {
 	data   []byte
 	pos    int
 	values int
+	skim   bool
 }
 
 // take returns the next n bytes, which still belong to the message.
@@ -124,185 +192,6 @@ func unsigned(v uint64) any {
 		return int64(v)
 	}
 	return v
-}
-
-// binaryCodec is CBOR or MessagePack.
-type binaryCodec struct {
-	name string
-	f    format
-}
-
-func (c binaryCodec) Name() string { return c.name }
-
-func (c binaryCodec) Decode(data []byte, depth int) (any, error) {
-	r := &reader{data: data}
-	v, isBreak, err := c.value(r, depth)
-	switch {
-	case err != nil:
-		return nil, err
-	case isBreak:
-		return nil, errShort
-	case r.pos != len(data):
-		return nil, errTrail
-	}
-	return v, nil
-}
-
-// value reads the next value; isBreak says that it was an end mark instead.
-func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
-	if r.values++; r.values > maxValues {
-		return nil, false, errMany
-	}
-	h, err := c.f.head(r)
-	if err != nil {
-		return nil, false, err
-	}
-	if (h.kind == list || h.kind == dict || h.kind == wrapper) && depth <= 0 {
-		return nil, false, errDepth
-	}
-	switch h.kind {
-	case text:
-		s, err := c.text(r, h.n)
-		return s, false, err
-	case bytes:
-		b, err := c.bytes(r, h.n, bytes)
-		return b, false, err
-	case list:
-		l, err := c.list(r, h.n, depth-1)
-		return l, false, err
-	case dict:
-		d, err := c.dict(r, h.n, depth-1)
-		return d, false, err
-	case wrapper:
-		v, isBreak, err := c.value(r, depth-1)
-		if isBreak {
-			err = errShort
-		}
-		return v, false, err
-	case breakEnd:
-		return nil, true, nil
-	}
-	return h.value, false, nil
-}
-
-func (c binaryCodec) text(r *reader, n int) (string, error) {
-	b, err := c.bytes(r, n, text)
-	if err != nil {
-		return "", err
-	}
-	if !utf8.Valid(b) {
-		return "", errUTF8
-	}
-	return string(b), nil
-}
-
-// bytes reads n bytes, or chunks of the same kind up to an end mark.
-func (c binaryCodec) bytes(r *reader, n int, k kind) ([]byte, error) {
-	if n >= 0 {
-		b, err := r.take(n)
-		return append([]byte{}, b...), err
-	}
-	whole := []byte{}
-	for {
-		h, err := c.f.head(r)
-		if err != nil {
-			return nil, err
-		}
-		if h.kind == breakEnd {
-			return whole, nil
-		}
-		if h.kind != k || h.n < 0 {
-			return nil, errShort
-		}
-		b, err := r.take(h.n)
-		if err != nil {
-			return nil, err
-		}
-		whole = append(whole, b...)
-	}
-}
-
-func (c binaryCodec) list(r *reader, n, depth int) ([]any, error) {
-	l := make([]any, 0, min(max(n, 0), 64))
-	for n < 0 || len(l) < n {
-		v, isBreak, err := c.value(r, depth)
-		if err != nil {
-			return nil, err
-		}
-		if isBreak {
-			if n < 0 {
-				return l, nil
-			}
-			return nil, errShort
-		}
-		l = append(l, v)
-	}
-	return l, nil
-}
-
-func (c binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
-	d := make(map[string]any, min(max(n, 0), 16))
-	for i := 0; n < 0 || i < n; i++ {
-		k, isBreak, err := c.value(r, 0)
-		if err != nil {
-			return nil, err
-		}
-		if isBreak && n < 0 {
-			return d, nil
-		}
-		key, ok := k.(string)
-		if !ok || isBreak {
-			return nil, errKey
-		}
-		v, isBreak, err := c.value(r, depth)
-		if err != nil {
-			return nil, err
-		}
-		if isBreak {
-			return nil, errShort
-		}
-		d[key] = v
-	}
-	return d, nil
-}
-
-func (c binaryCodec) Append(b []byte, v any) ([]byte, error) {
-	f := c.f
-	var err error
-	switch v := plain(v).(type) {
-	case nil:
-		return f.appendNil(b), nil
-	case bool:
-		return f.appendBool(b, v), nil
-	case int64:
-		return f.appendInt(b, v), nil
-	case uint64:
-		return f.appendUint(b, v), nil
-	case float64:
-		return f.appendFloat(b, v), nil
-	case string:
-		return append(f.appendHead(b, text, len(v)), v...), nil
-	case []byte:
-		return append(f.appendHead(b, bytes, len(v)), v...), nil
-	case []any:
-		b = f.appendHead(b, list, len(v))
-		for _, e := range v {
-			if b, err = c.Append(b, e); err != nil {
-				return nil, err
-			}
-		}
-		return b, nil
-	case map[string]any:
-		b = f.appendHead(b, dict, len(v))
-		for k, e := range v {
-			b = append(f.appendHead(b, text, len(k)), k...)
-			if b, err = c.Append(b, e); err != nil {
-				return nil, err
-			}
-		}
-		return b, nil
-	}
-	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
 }
 
 // plain gives v one of the types of Codec. nexus and capabilities use named

@@ -39,12 +39,12 @@ func (cborFormat) head(r *reader) (head, error) {
 	}
 	switch major {
 	case cborUint:
-		return head{value: unsigned(arg)}, nil
+		return uintHead(arg), nil
 	case cborNegative:
 		if arg > math.MaxInt64 {
 			return head{}, errInteger
 		}
-		return head{value: -1 - int64(arg)}, nil
+		return intHead(-1 - int64(arg)), nil
 	case cborTag:
 		if arg == 2 || arg == 3 { // bignums, RFC 8949 section 3.4.3
 			return head{}, errInteger
@@ -76,18 +76,18 @@ func cborArgument(r *reader, info byte) (uint64, error) {
 func cborSimpleValue(r *reader, info byte) (head, error) {
 	switch info {
 	case 20, 21:
-		return head{value: info == 21}, nil
+		return boolHead(info == 21), nil
 	case 22, 23:
 		return head{}, nil
 	case 25:
 		v, err := r.number(2)
-		return head{value: halfFloat(uint16(v))}, err
+		return floatHead(halfFloat(uint16(v))), err
 	case 26:
 		v, err := r.number(4)
-		return head{value: float64(math.Float32frombits(uint32(v)))}, err
+		return floatHead(float64(math.Float32frombits(uint32(v)))), err
 	case 27:
 		v, err := r.number(8)
-		return head{value: math.Float64frombits(v)}, err
+		return head{kind: float, bits: v}, err
 	case 31:
 		return head{kind: breakEnd}, nil
 	}

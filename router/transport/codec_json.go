@@ -143,15 +143,16 @@ func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
 				b = append(b, ',')
 			}
 			first = false
-			if b, err = c.Append(b, k); err != nil {
-				return nil, err
-			}
-			if b, err = c.Append(append(b, ':'), e); err != nil {
+			if b, err = c.Append(append(c.appendText(b, k), ':'), e); err != nil {
 				return nil, err
 			}
 		}
 		return append(b, '}'), nil
-	case nil, bool, int64, uint64, string:
+	case int64:
+		return c.appendInt(b, v), nil
+	case string:
+		return c.appendText(b, v), nil
+	case nil, bool, uint64:
 		return appendJSON(b, v)
 	}
 	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
@@ -180,4 +181,20 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 		return nil, err
 	}
 	return append(b, stdbytes.TrimSuffix(out.Bytes(), []byte("\n"))...), nil
+}
+
+func (jsonCodec) openList(b []byte, _ int) []byte { return append(b, '[') }
+func (jsonCodec) appendNext(b []byte) []byte      { return append(b, ',') }
+func (jsonCodec) closeList(b []byte) []byte       { return append(b, ']') }
+
+func (jsonCodec) appendInt(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
+
+func (jsonCodec) appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			b, _ = appendJSON(b, s) // text always encodes
+			return b
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }

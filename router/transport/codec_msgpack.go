@@ -13,9 +13,9 @@ func (msgpackFormat) head(r *reader) (head, error) {
 	c := b[0]
 	switch {
 	case c <= 0x7f: // positive fixint
-		return head{value: int64(c)}, nil
+		return intHead(int64(c)), nil
 	case c >= 0xe0: // negative fixint
-		return head{value: int64(int8(c))}, nil
+		return intHead(int64(int8(c))), nil
 	case c <= 0x8f:
 		return msgpackSized(r, dict, int(c&0x0f))
 	case c <= 0x9f:
@@ -24,7 +24,7 @@ func (msgpackFormat) head(r *reader) (head, error) {
 		return msgpackSized(r, text, int(c&0x1f))
 	case c >= 0xcc && c <= 0xcf: // uint 8..64
 		v, err := r.number(1 << (c - 0xcc))
-		return head{value: unsigned(v)}, err
+		return uintHead(v), err
 	case c >= 0xd0 && c <= 0xd3: // int 8..64
 		return msgpackInt(r, 1<<(c-0xd0))
 	}
@@ -36,13 +36,13 @@ func msgpackRest(r *reader, c byte) (head, error) {
 	case 0xc0:
 		return head{}, nil
 	case 0xc2, 0xc3:
-		return head{value: c == 0xc3}, nil
+		return boolHead(c == 0xc3), nil
 	case 0xca:
 		v, err := r.number(4)
-		return head{value: float64(math.Float32frombits(uint32(v)))}, err
+		return floatHead(float64(math.Float32frombits(uint32(v)))), err
 	case 0xcb:
 		v, err := r.number(8)
-		return head{value: math.Float64frombits(v)}, err
+		return head{kind: float, bits: v}, err
 	}
 	for _, s := range msgpackSizes {
 		if c == s.code {
@@ -75,7 +75,7 @@ func msgpackSized(r *reader, k kind, n int) (head, error) {
 func msgpackInt(r *reader, width int) (head, error) {
 	v, err := r.number(width)
 	shift := 64 - 8*width
-	return head{value: int64(v<<shift) >> shift}, err
+	return intHead(int64(v<<shift) >> shift), err
 }
 
 func (msgpackFormat) appendNil(b []byte) []byte { return append(b, 0xc0) }

@@ -59,6 +59,7 @@ type Conn struct {
 	nc        net.Conn
 	framing   framing
 	codec     Codec
+	elements  elements // of the reader
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
@@ -83,7 +84,7 @@ type Conn struct {
 
 func newConn(nc net.Conn, f framing, codec Codec, lim Limits) *Conn {
 	c := &Conn{
-		nc: nc, framing: f, codec: codec, lim: lim,
+		nc: nc, framing: f, codec: codec, elements: codec.newElements(), lim: lim,
 		recv: make(chan wamp.Message, recvAhead),
 		wake: make(chan struct{}, 1),
 		room: make(chan struct{}, 1),
@@ -407,7 +408,7 @@ func (c *Conn) receive(kind byte, payload []byte) error {
 	case framePing:
 		return c.pong(payload)
 	}
-	msg, err := decode(c.codec, payload, c.lim.Depth)
+	msg, err := decodeNext(c.codec, c.elements, payload, c.lim.Depth, c.guard != nil)
 	if err != nil {
 		return violation(err)
 	}

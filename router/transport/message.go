@@ -4,6 +4,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -11,77 +12,170 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 )
 
-// fields lists where the elements of a message go, in the order of the WAMP
-// specification, after its type. The last `optional` may be left out.
-func fields(msg wamp.Message) (at []any, optional int) {
+// maxElements is how many elements a message has after its type, at most.
+const maxElements = 6
+
+// fields says where the elements of a message go, in the order of the WAMP
+// specification, after its type. The last `optional` may be left out: they are
+// the arguments. n is -1 for what is no message.
+func fields(msg wamp.Message, at *[maxElements]any) (n, optional int) {
 	switch m := msg.(type) {
 	case *wamp.Hello:
-		return []any{&m.Realm, &m.Details}, 0
+		*at = [maxElements]any{&m.Realm, &m.Details}
+		return 2, 0
 	case *wamp.Welcome:
-		return []any{&m.ID, &m.Details}, 0
+		*at = [maxElements]any{&m.ID, &m.Details}
+		return 2, 0
 	case *wamp.Abort:
-		return []any{&m.Details, &m.Reason}, 0
+		*at = [maxElements]any{&m.Details, &m.Reason}
+		return 2, 0
 	case *wamp.Challenge:
-		return []any{&m.AuthMethod, &m.Extra}, 0
+		*at = [maxElements]any{&m.AuthMethod, &m.Extra}
+		return 2, 0
 	case *wamp.Authenticate:
-		return []any{&m.Signature, &m.Extra}, 0
+		*at = [maxElements]any{&m.Signature, &m.Extra}
+		return 2, 0
 	case *wamp.Goodbye:
-		return []any{&m.Details, &m.Reason}, 0
+		*at = [maxElements]any{&m.Details, &m.Reason}
+		return 2, 0
 	case *wamp.Error:
-		return []any{&m.Type, &m.Request, &m.Details, &m.Error, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Type, &m.Request, &m.Details, &m.Error, &m.Arguments, &m.ArgumentsKw}
+		return 6, 2
 	case *wamp.Publish:
-		return []any{&m.Request, &m.Options, &m.Topic, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Request, &m.Options, &m.Topic, &m.Arguments, &m.ArgumentsKw}
+		return 5, 2
 	case *wamp.Published:
-		return []any{&m.Request, &m.Publication}, 0
+		*at = [maxElements]any{&m.Request, &m.Publication}
+		return 2, 0
 	case *wamp.Subscribe:
-		return []any{&m.Request, &m.Options, &m.Topic}, 0
+		*at = [maxElements]any{&m.Request, &m.Options, &m.Topic}
+		return 3, 0
 	case *wamp.Subscribed:
-		return []any{&m.Request, &m.Subscription}, 0
+		*at = [maxElements]any{&m.Request, &m.Subscription}
+		return 2, 0
 	case *wamp.Unsubscribe:
-		return []any{&m.Request, &m.Subscription}, 0
+		*at = [maxElements]any{&m.Request, &m.Subscription}
+		return 2, 0
 	case *wamp.Unsubscribed:
-		return []any{&m.Request}, 0
+		*at = [maxElements]any{&m.Request}
+		return 1, 0
 	case *wamp.Event:
-		return []any{&m.Subscription, &m.Publication, &m.Details, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Subscription, &m.Publication, &m.Details, &m.Arguments, &m.ArgumentsKw}
+		return 5, 2
 	case *wamp.Call:
-		return []any{&m.Request, &m.Options, &m.Procedure, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Request, &m.Options, &m.Procedure, &m.Arguments, &m.ArgumentsKw}
+		return 5, 2
 	case *wamp.Cancel:
-		return []any{&m.Request, &m.Options}, 0
+		*at = [maxElements]any{&m.Request, &m.Options}
+		return 2, 0
 	case *wamp.Result:
-		return []any{&m.Request, &m.Details, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Request, &m.Details, &m.Arguments, &m.ArgumentsKw}
+		return 4, 2
 	case *wamp.Register:
-		return []any{&m.Request, &m.Options, &m.Procedure}, 0
+		*at = [maxElements]any{&m.Request, &m.Options, &m.Procedure}
+		return 3, 0
 	case *wamp.Registered:
-		return []any{&m.Request, &m.Registration}, 0
+		*at = [maxElements]any{&m.Request, &m.Registration}
+		return 2, 0
 	case *wamp.Unregister:
-		return []any{&m.Request, &m.Registration}, 0
+		*at = [maxElements]any{&m.Request, &m.Registration}
+		return 2, 0
 	case *wamp.Unregistered:
-		return []any{&m.Request}, 0
+		*at = [maxElements]any{&m.Request}
+		return 1, 0
 	case *wamp.Invocation:
-		return []any{&m.Request, &m.Registration, &m.Details, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Request, &m.Registration, &m.Details, &m.Arguments, &m.ArgumentsKw}
+		return 5, 2
 	case *wamp.Interrupt:
-		return []any{&m.Request, &m.Options}, 0
+		*at = [maxElements]any{&m.Request, &m.Options}
+		return 2, 0
 	case *wamp.Yield:
-		return []any{&m.Request, &m.Options, &m.Arguments, &m.ArgumentsKw}, 2
+		*at = [maxElements]any{&m.Request, &m.Options, &m.Arguments, &m.ArgumentsKw}
+		return 4, 2
 	}
-	return nil, 0
+	return -1, 0
 }
 
 // encode adds the bytes of msg to b.
 func encode(c Codec, b []byte, msg wamp.Message) ([]byte, error) {
-	at, optional := fields(msg)
-	if at == nil {
+	if m, ok := msg.(*wamp.Event); ok {
+		if p := payloadOf(m.Arguments); p != nil {
+			return encodeEvent(c, b, m, p)
+		}
+	}
+	var at [maxElements]any
+	n, optional := fields(msg, &at)
+	if n < 0 {
 		return nil, fmt.Errorf("not a WAMP message: %T", msg)
 	}
-	for ; optional > 0 && isEmpty(at[len(at)-1]); optional-- {
-		at = at[:len(at)-1]
+	if optional > 0 {
+		if p := payloadOf(*at[n-optional].(*wamp.List)); p != nil {
+			return encodeWith(c, b, msg, at[:n-optional], p)
+		}
 	}
-	elements := make([]any, 1, len(at)+1)
-	elements[0] = int64(msg.MessageType())
+	for ; optional > 0 && isEmpty(at[n-1]); optional-- {
+		n--
+	}
+	b, err := encodeHead(c, b, msg, at[:n], n)
+	return c.closeList(b), err
+}
+
+// encodeHead adds the elements at, of n in all after the type of msg.
+func encodeHead(c Codec, b []byte, msg wamp.Message, at []any, n int) ([]byte, error) {
+	b = c.appendInt(c.openList(b, n+1), int64(msg.MessageType()))
+	var err error
 	for _, p := range at {
-		elements = append(elements, element(p))
+		b = c.appendNext(b)
+		switch p := p.(type) {
+		case *wamp.ID:
+			b = c.appendInt(b, int64(*p))
+		case *wamp.MessageType:
+			b = c.appendInt(b, int64(*p))
+		case *wamp.URI:
+			b = c.appendText(b, string(*p))
+		case *string:
+			b = c.appendText(b, *p)
+		case *wamp.List:
+			b, err = c.Append(b, []any(*p))
+		case *wamp.Dict:
+			b, err = c.Append(b, map[string]any(*p))
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return c.Append(b, elements)
+	return b, nil
+}
+
+// encodeWith adds a message whose arguments are p.
+func encodeWith(c Codec, b []byte, msg wamp.Message, at []any, p *Payload) ([]byte, error) {
+	p, err := p.in(c)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = encodeHead(c, b, msg, at, len(at)+p.count); err != nil {
+		return nil, err
+	}
+	return p.appendTo(b), nil
+}
+
+// encodeEvent is encodeWith for what goes to many.
+func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) ([]byte, error) {
+	h := p.lastHead.Load()
+	if h == nil || h.codec != c || h.subscription != m.Subscription || h.details != len(m.Details) {
+		at := []any{&m.Subscription, &m.Publication, &m.Details}
+		bytes, err := encodeHead(c, nil, m, at, len(at)+p.count)
+		if err != nil {
+			return nil, err
+		}
+		h = &eventHead{c, m.Subscription, len(m.Details), bytes}
+		p.lastHead.Store(h)
+	}
+	p, err := p.in(c)
+	if err != nil {
+		return nil, err
+	}
+	return p.appendTo(append(b, h.bytes...)), nil
 }
 
 // ComplexError says that a message is more than the other end decodes, though
@@ -92,9 +186,10 @@ func (e *ComplexError) Error() string { return fmt.Sprintf("a message cannot be 
 
 // sendable refuses what decode refuses.
 func sendable(msg wamp.Message, depth int) error {
-	at, _ := fields(msg)
-	values := len(at)
-	for _, p := range at {
+	var at [maxElements]any
+	n, _ := fields(msg, &at)
+	values := n
+	for _, p := range at[:max(n, 0)] {
 		var err error
 		switch p := p.(type) {
 		case *wamp.List:
@@ -150,55 +245,51 @@ func isEmpty(p any) bool {
 	return false
 }
 
-func element(p any) any {
-	switch p := p.(type) {
-	case *wamp.ID:
-		return int64(*p)
-	case *wamp.MessageType:
-		return int64(*p)
-	case *wamp.URI:
-		return string(*p)
-	case *string:
-		return *p
-	case *wamp.List:
-		return append([]any{}, *p...)
-	case *wamp.Dict:
-		if *p == nil {
-			return map[string]any{} // an empty dict, never null
-		}
-		return map[string]any(*p)
-	}
-	return nil
-}
-
 // decode reads one message, strictly: right type, right number of elements,
 // each of the right type. A dict may be null.
 func decode(c Codec, data []byte, depth int) (wamp.Message, error) {
-	v, err := c.Decode(data, depth+1) // the message itself is a list
-	if err != nil {
+	return decodeNext(c, c.newElements(), data, depth, false)
+}
+
+// decodeNext is decode with elements that are used again. Where packed, the
+// arguments stay a Payload.
+func decodeNext(c Codec, e elements, data []byte, depth int, packed bool) (wamp.Message, error) {
+	if err := e.open(data, depth); err != nil {
 		return nil, err
 	}
-	elements, ok := v.([]any)
-	if !ok || len(elements) == 0 {
-		return nil, errors.New("a WAMP message is a list")
-	}
-	code, ok := elements[0].(int64)
-	if !ok || code < 0 || code > math.MaxUint8 {
-		return nil, fmt.Errorf("unknown message type %v", elements[0])
+	code, err := e.integer()
+	if err != nil || code < 0 || code > math.MaxUint8 {
+		return nil, errors.New("a WAMP message begins with its type")
 	}
 	msg := wamp.NewMessage(wamp.MessageType(code))
 	if msg == nil {
 		return nil, fmt.Errorf("unknown message type %d", code)
 	}
-	at, optional := fields(msg)
-	name, elements := msg.MessageType(), elements[1:]
-	if len(elements) > len(at) || len(elements) < len(at)-optional {
-		return nil, fmt.Errorf("%s with %d elements", name, len(elements)+1)
-	}
-	for i, e := range elements {
-		if !assign(at[i], e) {
-			return nil, fmt.Errorf("element %d of %s has the wrong type", i+1, name)
+	var at [maxElements]any
+	n, optional := fields(msg, &at)
+	for i, p := range at[:n] {
+		if packed && i == n-optional {
+			if *p.(*wamp.List), err = readPayload(c, e, depth); err != nil {
+				return nil, fmt.Errorf("the arguments of %s: %w", msg.MessageType(), err)
+			}
+			break
 		}
+		more, err := e.more()
+		if err == nil && !more {
+			if i < n-optional {
+				return nil, fmt.Errorf("%s with %d elements", msg.MessageType(), i+1)
+			}
+			break
+		}
+		if err == nil {
+			err = read(e, p)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("element %d of %s: %w", i+1, msg.MessageType(), err)
+		}
+	}
+	if more, err := e.more(); more || err != nil {
+		return nil, cmp.Or(err, fmt.Errorf("%s with more than %d elements", msg.MessageType(), n+1))
 	}
 	return msg, nil
 }
@@ -206,39 +297,39 @@ func decode(c Codec, data []byte, depth int) (wamp.Message, error) {
 // maxID is the largest WAMP id, 2^53 (WAMP specification, section "IDs").
 const maxID = 1 << 53
 
-func assign(p, v any) bool {
+// read reads the next element to where p points.
+func read(e elements, p any) error {
+	var err error
 	switch p := p.(type) {
 	case *wamp.ID:
-		i, ok := v.(int64)
-		if !ok || i < 0 || i > maxID {
-			return false
+		var i int64
+		if i, err = e.integer(); i < 0 || i > maxID {
+			return fmt.Errorf("an id is from 0 to 2^53, got %d", i)
 		}
 		*p = wamp.ID(i)
 	case *wamp.MessageType:
-		i, ok := v.(int64)
-		if !ok || i < 0 || i > math.MaxUint8 {
-			return false
+		var i int64
+		if i, err = e.integer(); i < 0 || i > math.MaxUint8 {
+			return fmt.Errorf("unknown message type %d", i)
 		}
 		*p = wamp.MessageType(i)
 	case *wamp.URI:
-		s, ok := v.(string)
+		var s string
+		s, err = e.text()
 		*p = wamp.URI(s)
-		return ok
 	case *string:
-		s, ok := v.(string)
-		*p = s
-		return ok
+		*p, err = e.text()
 	case *wamp.List:
-		l, ok := v.([]any)
-		*p = l
-		return ok || v == nil
-	case *wamp.Dict:
-		d, ok := v.(map[string]any)
-		if d == nil {
-			d = map[string]any{} // nexus writes into some of them
+		var v any
+		if v, err = e.value(); v != nil {
+			*p, err = as[[]any](v, err)
 		}
-		*p = d
-		return ok || v == nil
+	case *wamp.Dict:
+		var v any
+		*p = wamp.Dict{} // nexus writes into some of them
+		if v, err = e.value(); v != nil {
+			*p, err = as[map[string]any](v, err)
+		}
 	}
-	return true
+	return err
 }

@@ -1,0 +1,314 @@
+package transport
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// binaryCodec is CBOR or MessagePack.
+type binaryCodec struct {
+	name string
+	f    format
+}
+
+func (c binaryCodec) Name() string { return c.name }
+
+func (c binaryCodec) Decode(data []byte, depth int) (any, error) {
+	r := &reader{data: data}
+	v, isBreak, err := c.value(r, depth)
+	switch {
+	case err != nil:
+		return nil, err
+	case isBreak:
+		return nil, errShort
+	case r.pos != len(data):
+		return nil, errTrail
+	}
+	return v, nil
+}
+
+// value reads the next value; isBreak says that it was an end mark instead.
+func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
+	if r.values++; r.values > maxValues {
+		return nil, false, errMany
+	}
+	h, err := c.f.head(r)
+	if err != nil {
+		return nil, false, err
+	}
+	if (h.kind == list || h.kind == dict || h.kind == wrapper) && depth <= 0 {
+		return nil, false, errDepth
+	}
+	switch h.kind {
+	case text:
+		s, err := c.text(r, h.n)
+		return s, false, err
+	case bytes:
+		b, err := c.bytes(r, h.n)
+		return b, false, err
+	case list:
+		l, err := c.list(r, h.n, depth-1)
+		return l, false, err
+	case dict:
+		d, err := c.dict(r, h.n, depth-1)
+		return d, false, err
+	case wrapper:
+		v, isBreak, err := c.value(r, depth-1)
+		if isBreak {
+			err = errShort
+		}
+		return v, false, err
+	case breakEnd:
+		return nil, true, nil
+	}
+	if r.skim && h.kind != null {
+		return h.kind, false, nil // neither a list nor null
+	}
+	return h.scalar(), false, nil
+}
+
+func (c binaryCodec) text(r *reader, n int) (string, error) {
+	b, err := c.chunks(r, n, text)
+	switch {
+	case err != nil:
+		return "", err
+	case !utf8.Valid(b):
+		return "", errUTF8
+	case r.skim:
+		return "", nil
+	}
+	return string(b), nil
+}
+
+func (c binaryCodec) bytes(r *reader, n int) ([]byte, error) {
+	b, err := c.chunks(r, n, bytes)
+	if err != nil || r.skim {
+		return nil, err
+	}
+	return append([]byte{}, b...), nil
+}
+
+// chunks reads n bytes, or chunks of the same kind up to an end mark. What it
+// returns may still belong to the message.
+func (c binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
+	if n >= 0 {
+		return r.take(n)
+	}
+	whole := []byte{}
+	for {
+		h, err := c.f.head(r)
+		if err != nil {
+			return nil, err
+		}
+		if h.kind == breakEnd {
+			return whole, nil
+		}
+		if h.kind != k || h.n < 0 {
+			return nil, errShort
+		}
+		b, err := r.take(h.n)
+		if err != nil {
+			return nil, err
+		}
+		whole = append(whole, b...)
+	}
+}
+
+func (c binaryCodec) list(r *reader, n, depth int) ([]any, error) {
+	var l []any
+	if !r.skim {
+		l = make([]any, 0, min(max(n, 0), 64))
+	}
+	for i := 0; n < 0 || i < n; i++ {
+		v, isBreak, err := c.value(r, depth)
+		if err != nil {
+			return nil, err
+		}
+		if isBreak {
+			if n < 0 {
+				return l, nil
+			}
+			return nil, errShort
+		}
+		if !r.skim {
+			l = append(l, v)
+		}
+	}
+	return l, nil
+}
+
+func (c binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
+	var d map[string]any
+	if !r.skim {
+		d = make(map[string]any, min(max(n, 0), 16))
+	}
+	for i := 0; n < 0 || i < n; i++ {
+		k, isBreak, err := c.value(r, 0)
+		if err != nil {
+			return nil, err
+		}
+		if isBreak && n < 0 {
+			return d, nil
+		}
+		key, ok := k.(string)
+		if !ok || isBreak {
+			return nil, errKey
+		}
+		v, isBreak, err := c.value(r, depth)
+		if err != nil {
+			return nil, err
+		}
+		if isBreak {
+			return nil, errShort
+		}
+		if !r.skim {
+			d[key] = v
+		}
+	}
+	return d, nil
+}
+
+func (c binaryCodec) Append(b []byte, v any) ([]byte, error) {
+	f := c.f
+	var err error
+	switch v := plain(v).(type) {
+	case nil:
+		return f.appendNil(b), nil
+	case bool:
+		return f.appendBool(b, v), nil
+	case int64:
+		return f.appendInt(b, v), nil
+	case uint64:
+		return f.appendUint(b, v), nil
+	case float64:
+		return f.appendFloat(b, v), nil
+	case string:
+		return c.appendText(b, v), nil
+	case []byte:
+		return append(f.appendHead(b, bytes, len(v)), v...), nil
+	case []any:
+		b = f.appendHead(b, list, len(v))
+		for _, e := range v {
+			if b, err = c.Append(b, e); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case map[string]any:
+		b = f.appendHead(b, dict, len(v))
+		for k, e := range v {
+			if b, err = c.Append(c.appendText(b, k), e); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	}
+	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
+}
+
+func (c binaryCodec) openList(b []byte, n int) []byte { return c.f.appendHead(b, list, n) }
+func (binaryCodec) appendNext(b []byte) []byte        { return b }
+func (binaryCodec) closeList(b []byte) []byte         { return b }
+
+func (c binaryCodec) appendInt(b []byte, v int64) []byte { return c.f.appendInt(b, v) }
+
+func (c binaryCodec) appendText(b []byte, s string) []byte {
+	return append(c.f.appendHead(b, text, len(s)), s...)
+}
+
+func (c binaryCodec) newElements() elements { return &binaryElements{c: c} }
+
+// binaryElements reads a message in one pass.
+type binaryElements struct {
+	c     binaryCodec
+	r     reader
+	depth int
+	left  int // elements that follow; -1 is up to an end mark
+}
+
+func (e *binaryElements) open(data []byte, depth int) error {
+	e.r, e.depth = reader{data: data, values: 1}, depth
+	h, err := e.c.f.head(&e.r)
+	if err == nil && h.kind != list {
+		err = errNoList
+	}
+	e.left = h.n
+	return err
+}
+
+func (e *binaryElements) more() (bool, error) {
+	if e.left < 0 {
+		at := e.r.pos
+		h, err := e.c.f.head(&e.r)
+		if err != nil {
+			return false, err
+		}
+		if h.kind != breakEnd {
+			e.r.pos = at
+			return true, nil
+		}
+		e.left = 0
+	}
+	if e.left == 0 && e.r.pos != len(e.r.data) {
+		return false, errTrail
+	}
+	return e.left > 0, nil
+}
+
+func (e *binaryElements) value() (any, error) {
+	if e.left > 0 {
+		e.left--
+	}
+	v, isBreak, err := e.c.value(&e.r, e.depth)
+	if isBreak {
+		err = errShort
+	}
+	return v, err
+}
+
+// integer and text build nothing but their result, unless the element is
+// annotated or in chunks.
+func (e *binaryElements) integer() (int64, error) {
+	at := e.r.pos
+	if h, err := e.c.f.head(&e.r); err == nil && h.kind == integer {
+		e.took()
+		return int64(h.bits), nil
+	}
+	e.r.pos = at
+	return as[int64](e.value())
+}
+
+func (e *binaryElements) text() (string, error) {
+	at := e.r.pos
+	if h, err := e.c.f.head(&e.r); err == nil && h.kind == text {
+		e.took()
+		return e.c.text(&e.r, h.n)
+	}
+	e.r.pos = at
+	return as[string](e.value())
+}
+
+// took counts an element that value did not read.
+func (e *binaryElements) took() {
+	e.r.values++
+	if e.left > 0 {
+		e.left--
+	}
+}
+
+func (e *binaryElements) raw() ([]byte, any, error) {
+	at := e.r.pos
+	e.r.skim = true
+	empty, err := e.value()
+	e.r.skim = false
+	return e.r.data[at:e.r.pos:len(e.r.data)], empty, err
+}
+
+// as gives an element its type.
+func as[T any](v any, err error) (T, error) {
+	t, ok := v.(T)
+	if err == nil && !ok {
+		err = errType
+	}
+	return t, err
+}

@@ -1,0 +1,108 @@
+package transport
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+func (jsonCodec) newElements() elements { return &jsonElements{} }
+
+// jsonElements reads a message that encoding/json has taken apart.
+type jsonElements struct {
+	parts []json.RawMessage
+	depth int
+}
+
+func (e *jsonElements) open(data []byte, depth int) error {
+	e.parts, e.depth = nil, depth
+	if err := skimJSON(data, depth+1); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, &e.parts); err != nil {
+		return err
+	}
+	if e.parts == nil { // null
+		return errNoList
+	}
+	return nil
+}
+
+func (e *jsonElements) more() (bool, error) { return len(e.parts) > 0, nil }
+
+func (e *jsonElements) next() []byte {
+	if len(e.parts) == 0 {
+		return nil
+	}
+	part := e.parts[0]
+	e.parts = e.parts[1:]
+	return part
+}
+
+func (e *jsonElements) integer() (int64, error) { return as[int64](e.value()) }
+func (e *jsonElements) text() (string, error)   { return as[string](e.value()) }
+func (e *jsonElements) value() (any, error)     { return JSON.Decode(e.next(), e.depth) }
+
+func (e *jsonElements) raw() ([]byte, any, error) {
+	part := e.next()
+	if err := checkJSON(part); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case len(part) == 0:
+		return nil, nil, errShort
+	case part[0] == '[':
+		return part, []any(nil), nil
+	case part[0] == '{':
+		return part, map[string]any(nil), nil
+	case part[0] == 'n':
+		return part, nil, nil
+	}
+	return nil, nil, errType
+}
+
+// checkJSON refuses of valid JSON what fromJSON does: numbers that are out of
+// range, and bytes that are not base64.
+func checkJSON(data []byte) error {
+	for len(data) > 0 {
+		n := 1
+		switch c := data[0]; {
+		case c == '"':
+			n = textEnd(data)
+			if strings.HasPrefix(string(data[1:n]), `\u0000`) {
+				if _, err := JSON.Decode(data[:n], 0); err != nil {
+					return err
+				}
+			}
+		case c == '-' || c >= '0' && c <= '9':
+			n = numberEnd(data)
+			if _, err := Number(string(data[:n])); err != nil {
+				return err
+			}
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// textEnd is where the text ends that data begins with.
+func textEnd(data []byte) int {
+	for i := 1; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(data)
+}
+
+// numberEnd is where the number ends that data begins with.
+func numberEnd(data []byte) int {
+	for i, c := range data {
+		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E' {
+			return i
+		}
+	}
+	return len(data)
+}

@@ -1,0 +1,193 @@
+package transport
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/gammazero/nexus/v3/wamp"
+)
+
+// pack is msg as a router has it that came in the serializer c.
+func pack(t testing.TB, c Codec, msg wamp.Message) wamp.Message {
+	t.Helper()
+	b, err := encode(c, nil, msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := decodeNext(c, c.newElements(), b, testDepth, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// A payload arrives as it was sent, whatever the serializers at both ends, also
+// when it is sent twice.
+func TestPayloadPasses(t *testing.T) {
+	for _, msg := range allMessages() {
+		if args, _ := arguments(msg); args == nil {
+			continue
+		}
+		for _, from := range allCodecs {
+			for _, to := range allCodecs {
+				packed := pack(t, from, msg)
+				if PayloadOf(packed) == nil {
+					t.Fatalf("%s has no payload", msg.MessageType())
+				}
+				for range 2 {
+					b, err := encode(to, nil, packed)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, err := decode(to, b, testDepth)
+					if err != nil || !same(got, msg) {
+						t.Errorf("%s from %s to %s: got %+v, %v; want %+v", msg.MessageType(), from.Name(), to.Name(), got, err, msg)
+					}
+				}
+				if err := Unpack(packed); err != nil || !same(packed, msg) {
+					t.Errorf("%s in %s unpacks to %+v, %v", msg.MessageType(), from.Name(), packed, err)
+				}
+			}
+		}
+	}
+}
+
+// same compares messages, for which an empty list or dict is none.
+func same(a, b wamp.Message) bool {
+	for _, msg := range []wamp.Message{a, b} {
+		if args, kwargs := arguments(msg); args != nil {
+			if len(*args) == 0 {
+				*args = nil
+			}
+			if len(*kwargs) == 0 {
+				*kwargs = nil
+			}
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// null counts as no arguments, and no receiver gets to see it.
+func TestPayloadNull(t *testing.T) {
+	for _, c := range allCodecs {
+		data := mustAppend(t, c, []any{int64(16), int64(1), nil, "a.b", nil, nil})
+		msg, err := decodeNext(c, c.newElements(), data, testDepth, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := encode(CBOR, nil, msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []any{int64(16), int64(1), map[string]any{}, "a.b", []any{}, map[string]any{}}
+		if got, err := CBOR.Decode(b, testDepth); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, %v; want %v", c.Name(), got, err, want)
+		}
+	}
+}
+
+// The head of an EVENT is encoded once for those who are told the same, and
+// again for the others.
+func TestEventHeads(t *testing.T) {
+	p := pack(t, CBOR, &wamp.Publish{Request: 1, Options: wamp.Dict{}, Topic: "a.b", Arguments: wamp.List{"x"}}).(*wamp.Publish)
+	topic, publisher := wamp.Dict{"topic": "a.b"}, wamp.Dict{"publisher": int64(1), "publisher_authid": "uid:1"}
+	for _, e := range []*wamp.Event{
+		{Subscription: 1, Publication: 5, Details: wamp.Dict{}},
+		{Subscription: 1, Publication: 5, Details: wamp.Dict{}},
+		{Subscription: 1, Publication: 5, Details: publisher},
+		{Subscription: 2, Publication: 5, Details: topic},
+		{Subscription: 1, Publication: 5, Details: wamp.Dict{}},
+	} {
+		for _, c := range allCodecs {
+			e.Arguments = p.Arguments
+			b, err := encode(c, nil, e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *e
+			want.Arguments = wamp.List{"x"}
+			if got, err := decode(c, b, testDepth); err != nil || !reflect.DeepEqual(got, &want) {
+				t.Errorf("%s: got %+v, %v; want %+v", c.Name(), got, err, &want)
+			}
+		}
+	}
+}
+
+// What a receiver would choke on does not pass as a payload either.
+func TestPayloadForged(t *testing.T) {
+	head := []byte{0x85, 0x10, 0x01, 0xa0, 0x63, 'a', '.', 'b'} // [16, 1, {}, "a.b", ...
+	for name, tail := range map[string]string{
+		"two values":      "\x80\x80",
+		"cut off":         "\x82\x01",
+		"not UTF-8":       "\x81\x61\xff",
+		"too deep":        strings.Repeat("\x81", 40) + "\x01",
+		"a break":         "\xff",
+		"a text":          "\x61x",
+		"a dict":          "\xa0",
+		"an int as key":   "\x81\xa1\x01\x01",
+		"a bignum":        "\x81\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00",
+		"a list too long": "\x9b\x7f\xff\xff\xff\xff\xff\xff\xff\x01",
+	} {
+		if msg, err := decodeNext(CBOR, CBOR.newElements(), append(head, tail...), testDepth, true); err == nil {
+			t.Errorf("%s passes: %+v", name, msg)
+		}
+	}
+	for _, tail := range []string{`[1e999]`, `[18446744073709551616]`, `["\u0000no base64!"]`, "[\"\xff\"]", `[1],{}]`, `[1`, `{}`, `"x"`, `[],[]`} {
+		if msg, err := decodeNext(JSON, JSON.newElements(), []byte(`[16,1,{},"a.b",`+tail+`]`), testDepth, true); err == nil {
+			t.Errorf("%s passes: %+v", tail, msg)
+		}
+	}
+}
+
+// FuzzPayload: what passes packed is what decodes, and it decodes to the same.
+func FuzzPayload(f *testing.F) {
+	for i, c := range allCodecs {
+		for _, msg := range allMessages() {
+			b, err := encode(c, nil, msg)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(byte(i), b)
+		}
+	}
+	f.Add(byte(0), []byte(`[16,1,{},"a",["\u0000AQ==",1.5e3,-0,"é\\",null],{"\u0000":1}]`))
+	f.Add(byte(2), []byte("\x9f\x10\x01\xbf\xff\x7f\x61a\xff\x9f\x5f\x41\x01\xff\xc1\x01\xff\xff"))
+	f.Fuzz(func(t *testing.T, number byte, data []byte) {
+		c := allCodecs[int(number)%len(allCodecs)]
+		whole, err := decode(c, data, testDepth)
+		packed, packedErr := decodeNext(c, c.newElements(), data, testDepth, true)
+		if (err == nil) != (packedErr == nil) {
+			t.Fatalf("decoded: %v; packed: %v", err, packedErr)
+		}
+		if err != nil {
+			return
+		}
+		again, err := encode(c, nil, packed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Unpack(packed); err != nil {
+			t.Fatal(err)
+		}
+		passed, err := decode(c, again, testDepth)
+		if err != nil || !equalMessages(passed, whole) || !equalMessages(packed, whole) {
+			t.Fatalf("passed as %+v, unpacked as %+v, %v; want %+v", passed, packed, err, whole)
+		}
+	})
+}
+
+// equalMessages compares what messages are on the wire: NaN is NaN.
+func equalMessages(a, b wamp.Message) bool {
+	same(a, b)
+	return equal(elementsOrNil(a), elementsOrNil(b))
+}
+
+func elementsOrNil(msg wamp.Message) any {
+	b, err := encode(CBOR, nil, msg)
+	if err != nil {
+		return nil
+	}
+	v, _ := CBOR.Decode(b, 2*testDepth)
+	return v
+}
