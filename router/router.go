@@ -12,7 +12,6 @@ import (
 
 	nexus "github.com/gammazero/nexus/v3/router"
 	"github.com/gammazero/nexus/v3/router/auth"
-	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/transport"
@@ -52,14 +51,13 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
-		URI:                  wire.Realm,
-		AllowDisclose:        true,
-		Authenticators:       []auth.Authenticator{authenticator{wire.AuthPeerCred}},
-		Authorizer:           authorizer{},
-		RequireLocalAuth:     true,
-		RequireLocalAuthz:    true,
-		MetaStrict:           true,
-		PublishFilterFactory: newPatientFilter,
+		URI:               wire.Realm,
+		AllowDisclose:     true,
+		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}},
+		Authorizer:        authorizer{},
+		RequireLocalAuth:  true,
+		RequireLocalAuthz: true,
+		MetaStrict:        true,
 	}}}, noLog{})
 	if err != nil {
 		return nil, err
@@ -146,9 +144,7 @@ func (r *Router) open(nc net.Conn) (*transport.Conn, error) {
 	peer := transport.NewPeer(conn, func(why *wire.Error) {
 		r.log.Warn("session cut off", "peer", id.AuthID, "reason", why.URI, "message", why.Message())
 	})
-	details := id.transportDetails()
-	wamp.DictChild(details, "auth")[peerKey] = peer
-	if err := r.engine.AttachClient(peer, details); err != nil {
+	if err := r.engine.AttachClient(peer, id.transportDetails()); err != nil {
 		r.log.Info("no session", "peer", id.AuthID, "error", err)
 	}
 	r.mu.Lock()
@@ -222,29 +218,3 @@ type noLog struct{}
 func (noLog) Print(...any)          {}
 func (noLog) Println(...any)        {}
 func (noLog) Printf(string, ...any) {}
-
-// patience is how long the broker waits for a session's pump to catch up.
-const patience = 250 * time.Millisecond
-
-// patientFilter lets the broker wait, briefly, for room in the channel of a
-// subscriber before it sends an event that would be dropped.
-type patientFilter struct{ inner nexus.PublishFilter }
-
-func newPatientFilter(msg *wamp.Publish) nexus.PublishFilter {
-	return patientFilter{nexus.NewSimplePublishFilter(msg)}
-}
-
-func (f patientFilter) Allowed(s *wamp.Session) bool {
-	if f.inner != nil && !f.inner.Allowed(s) {
-		return false
-	}
-	auth := wamp.DictChild(wamp.DictChild(s.Details, "transport"), "auth")
-	if p, ok := auth[peerKey].(*transport.Peer); ok {
-		p.AwaitRoom(patience)
-	}
-	return true
-}
-
-// peerKey is where a session's details hold its peer: nexus shows a filter the
-// session without it.
-const peerKey = "peer"

@@ -84,8 +84,11 @@ func (s *Session) invoke(m *wamp.Invocation) {
 // yield answers an invocation. What cannot be sent becomes an error, so that
 // the caller never waits for nothing.
 func (s *Session) yield(id wamp.ID, result Result, err error) {
+	s.mu.Lock()
+	alone := len(s.invocations) == 1
+	s.mu.Unlock()
 	if err == nil {
-		err = s.link.Send(s.end, yieldOf(id, result, false))
+		err = s.push(s.end, yieldOf(id, result, false), alone)
 		if err == nil || s.end.Err() != nil {
 			return
 		}
@@ -95,10 +98,10 @@ func (s *Session) yield(id wamp.ID, result Result, err error) {
 	if !ok {
 		e = wire.Errorf(wire.ErrApplication, "%v", err)
 	}
-	_ = s.link.Send(s.end, &wamp.Error{
+	_ = s.push(s.end, &wamp.Error{
 		Type: wamp.INVOCATION, Request: id, Details: wamp.Dict{},
 		Error: wamp.URI(e.URI), Arguments: e.Args, ArgumentsKw: e.Kwargs,
-	})
+	}, alone)
 }
 
 func yieldOf(id wamp.ID, r Result, more bool) *wamp.Yield {

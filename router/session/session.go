@@ -18,7 +18,9 @@ import (
 // Link carries the messages of one session: a transport.Conn or one end of a
 // transport.Pipe.
 type Link interface {
+	// Send queues msg; SendNow also has it leave, with what is queued.
 	Send(ctx context.Context, msg wamp.Message) error
+	SendNow(ctx context.Context, msg wamp.Message) error
 	Recv() <-chan wamp.Message
 	Done() <-chan struct{}
 	Err() error
@@ -93,7 +95,7 @@ func greet(ctx context.Context, link Link, agent string) (*wamp.Welcome, error) 
 		"roles": roles, "agent": agent, wire.ProtocolKey: wire.Protocol,
 		"authmethods": wamp.List{wire.AuthPeerCred},
 	}}
-	if err := link.Send(ctx, hello); err != nil {
+	if err := link.SendNow(ctx, hello); err != nil {
 		return nil, sendError(link, err)
 	}
 	msg, err := next(ctx, link)
@@ -303,9 +305,20 @@ func (s *Session) ask(ctx context.Context, id wamp.ID, r *request, msg wamp.Mess
 	return s.await(ctx, id, r)
 }
 
+// push sends msg: at once if it is alone, else with what is under way too.
+func (s *Session) push(ctx context.Context, msg wamp.Message, alone bool) error {
+	if alone {
+		return s.link.SendNow(ctx, msg)
+	}
+	return s.link.Send(ctx, msg)
+}
+
 // send sends the message of a request, which is forgotten on error.
 func (s *Session) send(ctx context.Context, id wamp.ID, msg wamp.Message) error {
-	err := s.link.Send(ctx, msg)
+	s.mu.Lock()
+	alone := len(s.pending) == 1 && s.pending[id] != nil
+	s.mu.Unlock()
+	err := s.push(ctx, msg, alone)
 	if err == nil {
 		return nil
 	}

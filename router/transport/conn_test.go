@@ -66,7 +66,7 @@ func readN(t *testing.T, r io.Reader, n int) []byte {
 // receive reads the next message.
 func receive(t *testing.T, r io.Reader) wamp.Message {
 	t.Helper()
-	kind, payload, err := readFrame(r, nil, maxFrame)
+	kind, payload, err := readFrame(r)
 	if err != nil || kind != frameMessage {
 		t.Fatalf("frame of type %d: %v", kind, err)
 	}
@@ -82,7 +82,7 @@ func receive(t *testing.T, r io.Reader) wamp.Message {
 func receiveAll(t *testing.T, r io.Reader) (all []wamp.Message) {
 	t.Helper()
 	for {
-		_, payload, err := readFrame(r, nil, maxFrame)
+		_, payload, err := readFrame(r)
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Fatalf("after %d messages: %v", len(all), err)
@@ -267,12 +267,12 @@ func TestFrameOverLimit(t *testing.T) {
 func TestFrameOfTheLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 15, nil)
 	msg := &wamp.Yield{Request: 1, Arguments: wamp.List{""}}
-	b, err := encode(CBOR, nil, msg)
+	b, err := encoded(CBOR, msg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	msg.Arguments[0] = strings.Repeat("x", 4096-len(b)-2) // a longer text has two more bytes of head
-	if b, err = encode(CBOR, nil, msg); err != nil || len(b) != 4096 {
+	if b, err = encoded(CBOR, msg); err != nil || len(b) != 4096 {
 		t.Fatalf("%d bytes, %v", len(b), err)
 	}
 	if _, err := client.Write(frame(frameMessage, b)); err != nil {
@@ -328,7 +328,7 @@ func TestPing(t *testing.T) {
 		if _, err := client.Write(frame(framePing, []byte(payload))); err != nil {
 			t.Fatal(err)
 		}
-		kind, got, err := readFrame(client, nil, maxFrame)
+		kind, got, err := readFrame(client)
 		if err != nil || kind != framePong || string(got) != payload {
 			t.Errorf("ping of %d bytes: frame type %d of %d bytes, %v", len(payload), kind, len(got), err)
 		}
@@ -339,7 +339,7 @@ func TestPing(t *testing.T) {
 	if _, err := client.Write(frame(framePing, []byte("still here"))); err != nil {
 		t.Fatal(err)
 	}
-	if kind, got, err := readFrame(client, nil, maxFrame); err != nil || kind != framePong || string(got) != "still here" {
+	if kind, got, err := readFrame(client); err != nil || kind != framePong || string(got) != "still here" {
 		t.Errorf("after a pong: frame type %d, %q, %v", kind, got, err)
 	}
 }
@@ -400,7 +400,7 @@ func TestSlowConsumer(t *testing.T) {
 // also where it does not run in time.
 func TestPumpLosesNothingSilently(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for _, burst := range []int{peerQueue / 2, peerQueue, 3 * peerQueue, 20 * peerQueue} {
+	for _, burst := range []int{inboxSize / 2, inboxSize, 3 * inboxSize, 20 * inboxSize} {
 		lim := testLimits()
 		lim.Queue = 64 << 20
 		conn, client := accept(t, lim, 15, nil)
@@ -409,8 +409,8 @@ func TestPumpLosesNothingSilently(t *testing.T) {
 		peer := NewPeer(conn, nil)
 		dropped := 0
 		for i := range burst {
-			select { // as nexus does it
-			case peer.Send() <- event(i-dropped, 1):
+			select { // as nexus does it, had it no patience
+			case peer.ch <- event(i-dropped, 1):
 			default:
 				dropped++
 			}
@@ -428,7 +428,7 @@ func TestPumpLosesNothingSilently(t *testing.T) {
 		case n != burst:
 			t.Errorf("burst of %d: %d delivered, and nobody was told", burst, n)
 		}
-		if burst < peerQueue-1 && n != burst {
+		if burst < inboxSize-1 && n != burst {
 			t.Errorf("burst of %d fits the channel, but %d arrived", burst, n)
 		}
 	}
@@ -514,7 +514,7 @@ func TestResultThatDoesNotEncode(t *testing.T) {
 	peer := NewPeer(conn, nil)
 	peer.Send() <- &wamp.Result{Request: 7, Details: wamp.Dict{}, Arguments: wamp.List{make(chan int)}}
 	peer.Send() <- &wamp.Result{Request: 8, Details: wamp.Dict{}}
-	_, payload, err := readFrame(client, nil, maxFrame)
+	_, payload, err := readFrame(client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -566,7 +566,6 @@ func TestCloseFlushes(t *testing.T) {
 		},
 		"Peer": func(_ *Conn, p *Peer) {
 			for i := range many {
-				p.AwaitRoom(10 * time.Second)
 				p.Send() <- event(i, 500)
 			}
 			p.Close()
@@ -738,7 +737,7 @@ func TestReadAhead(t *testing.T) {
 		conn, client := accept(t, lim, 15, nil)
 		go func() {
 			for i := range c.count {
-				b, _ := encode(CBOR, nil, event(i, c.size))
+				b, _ := encoded(CBOR, event(i, c.size))
 				_, _ = client.Write(frame(frameMessage, b))
 			}
 			_ = client.Close()

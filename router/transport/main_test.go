@@ -1,13 +1,16 @@
 package transport
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gammazero/nexus/v3/wamp"
 	"go.uber.org/goleak"
 )
 
@@ -29,6 +32,29 @@ func TestMain(m *testing.M) {
 
 // allCodecs are the serializers every table runs over.
 var allCodecs = []Codec{JSON, MsgPack, CBOR}
+
+// encoded is msg on the wire.
+func encoded(c Codec, msg wamp.Message) ([]byte, error) {
+	head, long, err := encode(c, nil, msg)
+	return append(head, long...), err
+}
+
+// decodePacked is how a router decodes.
+func decodePacked(c Codec, data []byte) (wamp.Message, error) {
+	d := decoder{codec: c, elements: c.newElements(), depth: testDepth, packed: true}
+	return d.decode(data, false)
+}
+
+// readFrame reads a rawsocket frame.
+func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
+	var head [headBytes]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	payload = make([]byte, binary.BigEndian.Uint32(head[:])&maxFrame)
+	_, err = io.ReadFull(r, payload)
+	return head[0], payload, err
+}
 
 // pair is two ends of a unix socket that end with the test.
 func pair(t testing.TB) (near, far *net.UnixConn) {

@@ -96,8 +96,9 @@ func fields(msg wamp.Message, at *[maxElements]any) (n, optional int) {
 	return -1, 0
 }
 
-// encode adds the bytes of msg to b.
-func encode(c Codec, b []byte, msg wamp.Message) ([]byte, error) {
+// encode adds the bytes of msg to b. A long payload at its end is returned as
+// it is instead: nobody may write to it.
+func encode(c Codec, b []byte, msg wamp.Message) (head, long []byte, err error) {
 	if m, ok := msg.(*wamp.Event); ok {
 		if p := payloadOf(m.Arguments); p != nil {
 			return encodeEvent(c, b, m, p)
@@ -106,7 +107,7 @@ func encode(c Codec, b []byte, msg wamp.Message) ([]byte, error) {
 	var at [maxElements]any
 	n, optional := fields(msg, &at)
 	if n < 0 {
-		return nil, fmt.Errorf("not a WAMP message: %T", msg)
+		return nil, nil, fmt.Errorf("not a WAMP message: %T", msg)
 	}
 	if optional > 0 {
 		if p := payloadOf(*at[n-optional].(*wamp.List)); p != nil {
@@ -116,8 +117,8 @@ func encode(c Codec, b []byte, msg wamp.Message) ([]byte, error) {
 	for ; optional > 0 && isEmpty(at[n-1]); optional-- {
 		n--
 	}
-	b, err := encodeHead(c, b, msg, at[:n], n)
-	return c.closeList(b), err
+	b, err = encodeHead(c, b, msg, at[:n], n)
+	return c.closeList(b), nil, err
 }
 
 // encodeHead adds the elements at, of n in all after the type of msg.
@@ -148,34 +149,34 @@ func encodeHead(c Codec, b []byte, msg wamp.Message, at []any, n int) ([]byte, e
 }
 
 // encodeWith adds a message whose arguments are p.
-func encodeWith(c Codec, b []byte, msg wamp.Message, at []any, p *Payload) ([]byte, error) {
-	p, err := p.in(c)
-	if err != nil {
-		return nil, err
+func encodeWith(c Codec, b []byte, msg wamp.Message, at []any, p *Payload) (head, long []byte, err error) {
+	if p, err = p.in(c); err != nil {
+		return nil, nil, err
 	}
 	if b, err = encodeHead(c, b, msg, at, len(at)+p.count); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p.appendTo(b), nil
+	head, long = p.appendTo(b)
+	return head, long, nil
 }
 
 // encodeEvent is encodeWith for what goes to many.
-func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) ([]byte, error) {
+func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) (head, long []byte, err error) {
 	h := p.lastHead.Load()
 	if h == nil || h.codec != c || h.subscription != m.Subscription || h.details != len(m.Details) {
 		at := []any{&m.Subscription, &m.Publication, &m.Details}
 		bytes, err := encodeHead(c, nil, m, at, len(at)+p.count)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		h = &eventHead{c, m.Subscription, len(m.Details), bytes}
 		p.lastHead.Store(h)
 	}
-	p, err := p.in(c)
-	if err != nil {
-		return nil, err
+	if p, err = p.in(c); err != nil {
+		return nil, nil, err
 	}
-	return p.appendTo(append(b, h.bytes...)), nil
+	head, long = p.appendTo(append(b, h.bytes...))
+	return head, long, nil
 }
 
 // ComplexError says that a message is more than the other end decodes, though
@@ -248,13 +249,22 @@ func isEmpty(p any) bool {
 // decode reads one message, strictly: right type, right number of elements,
 // each of the right type. A dict may be null.
 func decode(c Codec, data []byte, depth int) (wamp.Message, error) {
-	return decodeNext(c, c.newElements(), data, depth, false)
+	d := decoder{codec: c, elements: c.newElements(), depth: depth}
+	return d.decode(data, false)
 }
 
-// decodeNext is decode with elements that are used again. Where packed, the
-// arguments stay a Payload.
-func decodeNext(c Codec, e elements, data []byte, depth int, packed bool) (wamp.Message, error) {
-	if err := e.open(data, depth); err != nil {
+// decoder reads the messages of one connection.
+type decoder struct {
+	codec    Codec
+	elements elements
+	depth    int
+	packed   bool // arguments stay a Payload
+}
+
+// decode is the function decode. Where own, a payload may keep data.
+func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
+	e := d.elements
+	if err := e.open(data, d.depth); err != nil {
 		return nil, err
 	}
 	code, err := e.integer()
@@ -268,8 +278,8 @@ func decodeNext(c Codec, e elements, data []byte, depth int, packed bool) (wamp.
 	var at [maxElements]any
 	n, optional := fields(msg, &at)
 	for i, p := range at[:n] {
-		if packed && i == n-optional {
-			if *p.(*wamp.List), err = readPayload(c, e, depth); err != nil {
+		if d.packed && i == n-optional {
+			if *p.(*wamp.List), err = d.payload(own); err != nil {
 				return nil, fmt.Errorf("the arguments of %s: %w", msg.MessageType(), err)
 			}
 			break

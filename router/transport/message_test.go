@@ -52,7 +52,7 @@ func allMessages() []wamp.Message {
 // elementsOf is what msg is on the wire.
 func elementsOf(t *testing.T, msg wamp.Message) []any {
 	t.Helper()
-	b, err := encode(CBOR, nil, msg)
+	b, err := encoded(CBOR, msg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestMessageRoundTrip(t *testing.T) {
 	for _, msg := range allMessages() {
 		seen[msg.MessageType()] = true
 		for _, c := range allCodecs {
-			b, err := encode(c, nil, msg)
+			b, err := encoded(c, msg)
 			if err != nil {
 				t.Fatalf("%s: %s: %v", c.Name(), msg.MessageType(), err)
 			}
@@ -88,7 +88,7 @@ func TestMessageRoundTrip(t *testing.T) {
 // Keyword arguments without positional ones keep their place.
 func TestKeywordsOnly(t *testing.T) {
 	for _, c := range allCodecs {
-		b, err := encode(c, nil, &wamp.Yield{Request: 1, ArgumentsKw: wamp.Dict{"a": int64(1)}})
+		b, err := encoded(c, &wamp.Yield{Request: 1, ArgumentsKw: wamp.Dict{"a": int64(1)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,10 +153,10 @@ func TestMessageDepth(t *testing.T) {
 
 func TestEncodeRefuses(t *testing.T) {
 	for _, c := range allCodecs {
-		if b, err := encode(c, nil, nil); err == nil {
+		if b, err := encoded(c, nil); err == nil {
 			t.Errorf("%s: nil became %x", c.Name(), b)
 		}
-		if b, err := encode(c, nil, &wamp.Yield{Arguments: wamp.List{make(chan int)}}); err == nil {
+		if b, err := encoded(c, &wamp.Yield{Arguments: wamp.List{make(chan int)}}); err == nil {
 			t.Errorf("%s: a channel became %x", c.Name(), b)
 		}
 	}

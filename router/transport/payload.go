@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -88,22 +89,22 @@ func arguments(msg wamp.Message) (args *wamp.List, kwargs *wamp.Dict) {
 	return nil, nil
 }
 
-// readPayload reads what is left of a message: a list, a dict, or neither.
-func readPayload(c Codec, e elements, depth int) (wamp.List, error) {
-	p := &Payload{codec: c, depth: depth}
+// payload reads what is left of a message: a list, a dict, or neither.
+func (d *decoder) payload(own bool) (wamp.List, error) {
+	p := &Payload{codec: d.codec, depth: d.depth}
 	for p.count < 2 {
-		more, err := e.more()
+		more, err := d.elements.more()
 		if err != nil {
 			return nil, err
 		}
 		if !more {
 			break
 		}
-		encoded, empty, err := e.raw()
+		encoded, empty, err := d.elements.raw()
 		if err != nil {
 			return nil, err
 		}
-		if !p.add(encoded, empty) {
+		if !p.add(encoded, empty, own) {
 			return nil, errType
 		}
 	}
@@ -111,11 +112,13 @@ func readPayload(c Codec, e elements, depth int) (wamp.List, error) {
 	return p.carrier[:], nil
 }
 
-// add copies the next element, if it has the right type: a list, then a dict.
+// add keeps the next element, if it has the right type: a list, then a dict.
 // null stands for an empty one.
-func (p *Payload) add(encoded []byte, empty any) bool {
+func (p *Payload) add(encoded []byte, empty any, own bool) bool {
 	switch empty.(type) {
 	case nil:
+		v := []any{any([]any{}), any(map[string]any{})}[p.count]
+		encoded, _ = p.codec.Append(nil, v)
 	case []any:
 		if p.count != 0 {
 			return false
@@ -127,21 +130,23 @@ func (p *Payload) add(encoded []byte, empty any) bool {
 	default:
 		return false
 	}
-	if p.count == 0 {
-		p.raw = make([]byte, 0, cap(encoded)) // room for both
-	} else {
-		p.raw = p.codec.appendNext(p.raw)
-	}
 	switch {
-	case empty != nil:
-		p.raw = append(p.raw, encoded...)
+	case p.count == 0 && own:
+		p.raw = encoded
 	case p.count == 0:
-		p.raw = p.codec.closeList(p.codec.openList(p.raw, 0))
+		p.raw = append(make([]byte, 0, cap(encoded)), encoded...) // there is room for both
+	case follows(p.raw, encoded):
+		p.raw = p.raw[:len(p.raw)+len(encoded)]
 	default:
-		p.raw, _ = p.codec.Append(p.raw, map[string]any{})
+		p.raw = append(p.codec.appendNext(slices.Clip(p.raw)), encoded...)
 	}
 	p.count++
 	return true
+}
+
+// follows reports whether b stands right behind a, in the same memory.
+func follows(a, b []byte) bool {
+	return cap(a) > len(a) && len(b) > 0 && &a[:len(a)+1][len(a)] == &b[0]
 }
 
 func (p *Payload) decode() (args wamp.List, kwargs wamp.Dict, err error) {
@@ -185,10 +190,15 @@ func (p *Payload) in(c Codec) (*Payload, error) {
 	return o, nil
 }
 
-// appendTo ends a message with the payload.
-func (p *Payload) appendTo(b []byte) []byte {
+// appendTo ends a message with the payload. One that is long it returns as it
+// is, unless something must follow.
+func (p *Payload) appendTo(b []byte) (head, long []byte) {
 	if p.count > 0 {
-		b = append(p.codec.appendNext(b), p.raw...)
+		b = p.codec.appendNext(b)
+		if end := p.codec.closeList(nil); len(p.raw) >= longBytes && len(end) == 0 {
+			return b, p.raw
+		}
+		b = append(b, p.raw...)
 	}
-	return p.codec.closeList(b)
+	return p.codec.closeList(b), nil
 }

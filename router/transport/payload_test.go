@@ -11,11 +11,11 @@ import (
 // pack is msg as a router has it that came in the serializer c.
 func pack(t testing.TB, c Codec, msg wamp.Message) wamp.Message {
 	t.Helper()
-	b, err := encode(c, nil, msg)
+	b, err := encoded(c, msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := decodeNext(c, c.newElements(), b, testDepth, true)
+	packed, err := decodePacked(c, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestPayloadPasses(t *testing.T) {
 					t.Fatalf("%s has no payload", msg.MessageType())
 				}
 				for range 2 {
-					b, err := encode(to, nil, packed)
+					b, err := encoded(to, packed)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -72,11 +72,11 @@ func same(a, b wamp.Message) bool {
 func TestPayloadNull(t *testing.T) {
 	for _, c := range allCodecs {
 		data := mustAppend(t, c, []any{int64(16), int64(1), nil, "a.b", nil, nil})
-		msg, err := decodeNext(c, c.newElements(), data, testDepth, true)
+		msg, err := decodePacked(c, data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := encode(CBOR, nil, msg)
+		b, err := encoded(CBOR, msg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestEventHeads(t *testing.T) {
 	} {
 		for _, c := range allCodecs {
 			e.Arguments = p.Arguments
-			b, err := encode(c, nil, e)
+			b, err := encoded(c, e)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,12 +129,12 @@ func TestPayloadForged(t *testing.T) {
 		"a bignum":        "\x81\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00",
 		"a list too long": "\x9b\x7f\xff\xff\xff\xff\xff\xff\xff\x01",
 	} {
-		if msg, err := decodeNext(CBOR, CBOR.newElements(), append(head, tail...), testDepth, true); err == nil {
+		if msg, err := decodePacked(CBOR, append(head, tail...)); err == nil {
 			t.Errorf("%s passes: %+v", name, msg)
 		}
 	}
 	for _, tail := range []string{`[1e999]`, `[18446744073709551616]`, `["\u0000no base64!"]`, "[\"\xff\"]", `[1],{}]`, `[1`, `{}`, `"x"`, `[],[]`} {
-		if msg, err := decodeNext(JSON, JSON.newElements(), []byte(`[16,1,{},"a.b",`+tail+`]`), testDepth, true); err == nil {
+		if msg, err := decodePacked(JSON, []byte(`[16,1,{},"a.b",`+tail+`]`)); err == nil {
 			t.Errorf("%s passes: %+v", tail, msg)
 		}
 	}
@@ -144,7 +144,7 @@ func TestPayloadForged(t *testing.T) {
 func FuzzPayload(f *testing.F) {
 	for i, c := range allCodecs {
 		for _, msg := range allMessages() {
-			b, err := encode(c, nil, msg)
+			b, err := encoded(c, msg)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -156,14 +156,14 @@ func FuzzPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, number byte, data []byte) {
 		c := allCodecs[int(number)%len(allCodecs)]
 		whole, err := decode(c, data, testDepth)
-		packed, packedErr := decodeNext(c, c.newElements(), data, testDepth, true)
+		packed, packedErr := decodePacked(c, data)
 		if (err == nil) != (packedErr == nil) {
 			t.Fatalf("decoded: %v; packed: %v", err, packedErr)
 		}
 		if err != nil {
 			return
 		}
-		again, err := encode(c, nil, packed)
+		again, err := encoded(c, packed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func equalMessages(a, b wamp.Message) bool {
 }
 
 func elementsOrNil(msg wamp.Message) any {
-	b, err := encode(CBOR, nil, msg)
+	b, err := encoded(CBOR, msg)
 	if err != nil {
 		return nil
 	}

@@ -1,9 +1,7 @@
 package transport
 
 import (
-	"runtime"
 	"sync"
-	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -17,24 +15,21 @@ import (
 // silently. The channel is never closed: nexus may send after Close.
 type Peer struct {
 	*Conn
-	send      chan wamp.Message
+	inbox
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
 	onCut     func(*wire.Error)
 }
 
-// peerQueue is how many messages nexus may be ahead of the pump.
-const peerQueue = 1024
-
 // NewPeer starts the pump. onCut is told why the peer was cut off, if it was.
 func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
-	p := &Peer{Conn: c, send: make(chan wamp.Message, peerQueue), closed: make(chan struct{}), onCut: onCut}
+	p := &Peer{Conn: c, inbox: newInbox(), closed: make(chan struct{}), onCut: onCut}
 	go p.pump()
 	return p
 }
 
 // Send is the channel nexus writes to.
-func (p *Peer) Send() chan<- wamp.Message { return p.send }
+func (p *Peer) Send() chan<- wamp.Message { return p.inbox.Send() }
 
 // IsLocal makes nexus copy what it hands to several sessions: without that,
 // pattern subscribers share one dict and the process dies of a map race.
@@ -45,21 +40,28 @@ func (p *Peer) IsLocal() bool { return true }
 // and does not wait. nexus calls it when it reads no more.
 func (p *Peer) Close() {
 	p.closeOnce.Do(func() {
-		p.turnDeaf()
+		p.recv.turnDeaf()
 		close(p.closed)
 	})
 }
 
+// batchBytes is how much may wait before it is written although more comes.
+const batchBytes = 128 << 10
+
 func (p *Peer) pump() {
 	for {
 		select {
-		case msg := <-p.send:
+		case msg := <-p.ch:
 			// The channel only fills between two receives. If it was full
 			// then, at most one place is free now.
-			if len(p.send) >= cap(p.send)-1 {
+			if len(p.ch) >= cap(p.ch)-1 {
 				p.cut(errSlow)
 			}
 			p.deliver(msg)
+			if len(p.ch) == 0 {
+				p.late.Store(false)
+				p.Flush()
+			}
 		case <-p.closed:
 			p.drain(p.deliver)
 			p.Conn.Close()
@@ -77,7 +79,7 @@ func (p *Peer) pump() {
 func (p *Peer) drain(deliver func(wamp.Message)) {
 	for {
 		select {
-		case msg := <-p.send:
+		case msg := <-p.ch:
 			deliver(msg)
 		default:
 			return
@@ -92,12 +94,19 @@ func (p *Peer) deliver(msg wamp.Message) {
 	if p.guard != nil {
 		msg = p.guard.Outbound(msg)
 	}
-	switch ok, err := p.offer(msg); {
+	switch ok, err := p.offer(msg, p.writeMuch); {
 	case !ok && err == nil:
 		p.cut(errSlow)
 	case !ok: // the connection has ended
 	case err != nil:
 		p.undeliverable(msg, err)
+	}
+}
+
+// writeMuch writes what waits if that is much. The Conn is locked.
+func (p *Peer) writeMuch() {
+	if p.pending >= batchBytes {
+		p.flush()
 	}
 }
 
@@ -124,7 +133,7 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
 	}
 	if isAnswer {
-		if _, err := p.offer(instead); err == nil {
+		if _, err := p.offer(instead, nil); err == nil {
 			return
 		}
 	}
@@ -141,18 +150,5 @@ func (p *Peer) cut(why *wire.Error) {
 	})
 	if cut && p.onCut != nil {
 		p.onCut(why)
-	}
-}
-
-// AwaitRoom waits until the pump has caught up, for patience at most. The
-// broker calls it before it sends an event, so that a burst costs time
-// instead of the session; the pump never waits for the peer, so this is short.
-func (p *Peer) AwaitRoom(patience time.Duration) {
-	if len(p.send) < cap(p.send)/2 {
-		return
-	}
-	runtime.Gosched()
-	for limit := time.Now().Add(patience); len(p.send) >= cap(p.send)/2 && time.Now().Before(limit); {
-		time.Sleep(50 * time.Microsecond)
 	}
 }

@@ -10,56 +10,34 @@ import (
 // Pipe joins a session inside the daemon to the router without a socket. The
 // near end is for session.Join, the far end for the router.
 func Pipe() (near *PipeEnd, far wamp.Peer) {
-	p := &PipeEnd{
-		toRouter: make(chan wamp.Message),
-		toNear:   make(chan wamp.Message, peerQueue),
-		recv:     make(chan wamp.Message),
-		done:     make(chan struct{}),
-	}
-	go p.forward()
-	return p, pipePeer{p}
+	p := &PipeEnd{toRouter: newFeed(), toNear: newInbox(), done: make(chan struct{})}
+	return p, pipePeer{&p.toNear, p}
 }
 
-// PipeEnd is the near end of a Pipe. Neither of its channels that others send
-// to is ever closed.
+// PipeEnd is the near end of a Pipe.
 type PipeEnd struct {
-	toRouter chan wamp.Message
-	toNear   chan wamp.Message
-	recv     chan wamp.Message // what nexus reads; closed by forward alone
+	toRouter feed
+	toNear   inbox
 	done     chan struct{}
 	once     sync.Once
 }
 
-func (p *PipeEnd) forward() {
-	defer close(p.recv)
-	for {
-		select {
-		case msg := <-p.toRouter:
-			select {
-			case p.recv <- msg:
-			case <-p.done:
-				return
-			}
-		case <-p.done:
-			return
-		}
-	}
-}
-
 // Send hands msg to the router.
 func (p *PipeEnd) Send(ctx context.Context, msg wamp.Message) error {
-	select {
-	case p.toRouter <- msg:
+	switch {
+	case p.toRouter.give(ctx, msg):
 		return nil
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case <-p.done:
-		return ErrClosed
 	}
+	return ErrClosed
 }
 
+// SendNow is Send: nothing is held back.
+func (p *PipeEnd) SendNow(ctx context.Context, msg wamp.Message) error { return p.Send(ctx, msg) }
+
 // Recv delivers what the router sends. It is never closed: watch Done.
-func (p *PipeEnd) Recv() <-chan wamp.Message { return p.toNear }
+func (p *PipeEnd) Recv() <-chan wamp.Message { return p.toNear.ch }
 
 // Done is closed when either end was closed.
 func (p *PipeEnd) Done() <-chan struct{} { return p.done }
@@ -74,12 +52,21 @@ func (p *PipeEnd) Err() error {
 	}
 }
 
-// Close ends the pipe; it may be called often.
-func (p *PipeEnd) Close() { p.once.Do(func() { close(p.done) }) }
+// Close ends the pipe; it may be called often. What was sent is still received.
+func (p *PipeEnd) Close() {
+	p.once.Do(func() {
+		close(p.done)
+		p.toRouter.turnDeaf()
+		p.toRouter.end()
+	})
+}
 
-type pipePeer struct{ p *PipeEnd }
+// pipePeer is the far end.
+type pipePeer struct {
+	*inbox
+	p *PipeEnd
+}
 
-func (e pipePeer) Send() chan<- wamp.Message { return e.p.toNear }
-func (e pipePeer) Recv() <-chan wamp.Message { return e.p.recv }
+func (e pipePeer) Recv() <-chan wamp.Message { return e.p.toRouter.ch }
 func (e pipePeer) IsLocal() bool             { return true }
 func (e pipePeer) Close()                    { e.p.Close() }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,30 +50,44 @@ func lengthCode(limit int) byte {
 // the largest.
 func codeLength(code byte) int { return min(1<<(9+int(code)), maxFrame) }
 
-// rawsocket is the framing of a connection that has shaken hands.
+// rawsocket is the framing of a connection whose own half of the handshake is
+// done.
 type rawsocket struct {
-	r     *bufio.Reader
-	greet func(io.Reader) error // the rest of the handshake, on a client's end
+	in    *source
+	greet func(reply []byte) error // judges the other half, on a client's end
 }
 
-func newRawsocket(nc net.Conn) *rawsocket {
-	return &rawsocket{r: bufio.NewReaderSize(nc, 4<<10)}
-}
-
-func (f *rawsocket) read(buf []byte, limit int) (kind byte, payload []byte, err error) {
-	if greet := f.greet; greet != nil {
-		f.greet = nil
-		if err := greet(f.r); err != nil {
-			return 0, nil, err
+func (f *rawsocket) read(limit int) (kind byte, payload []byte, own bool, err error) {
+	if f.greet != nil {
+		reply, _, err := f.in.next(headBytes)
+		if err != nil {
+			return 0, nil, false, fmt.Errorf("rawsocket handshake: %w", err)
 		}
+		if err := f.greet(reply); err != nil {
+			return 0, nil, false, err
+		}
+		f.greet = nil
 	}
-	return readFrame(f.r, buf, limit)
+	head, _, err := f.in.next(headBytes)
+	if err != nil {
+		return 0, nil, false, err
+	}
+	kind = head[0]
+	n := int(binary.BigEndian.Uint32(head) & maxFrame)
+	if kind > framePong {
+		return 0, nil, false, fmt.Errorf("unknown frame type %d", kind)
+	}
+	if n > limit {
+		return 0, nil, false, &TooLongError{Size: n, Limit: limit}
+	}
+	payload, own, err = f.in.next(n)
+	return kind, payload, own, noEOF(err)
 }
 
 func (f *rawsocket) headroom() int { return headBytes }
 
-func (f *rawsocket) seal(b []byte, at int, kind byte) []byte {
-	n := len(b) - at - headBytes
+func (f *rawsocket) seal(b []byte, at int, kind byte, more int) []byte {
+	n := len(b) - at - headBytes + more
 	binary.BigEndian.PutUint32(b[at:], uint32(kind)<<24|uint32(n))
 	return b
 }
@@ -92,14 +105,10 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 			number = byte(i)
 		}
 	}
-	f := newRawsocket(nc)
+	f := &rawsocket{in: newSource(nc)}
 	c := newConn(nc, f, codec, lim)
-	c.queue = append(c.queue, magic, lengthCode(lim.Message)<<4|number, 0, 0)
-	f.greet = func(r io.Reader) error {
-		var reply [4]byte
-		if _, err := io.ReadFull(r, reply[:]); err != nil {
-			return fmt.Errorf("rawsocket handshake: %w", err)
-		}
+	c.pending += c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
+	f.greet = func(reply []byte) error {
 		switch {
 		case reply[0] != magic:
 			return violation(fmt.Errorf("rawsocket handshake: not a WAMP rawsocket (first octet %#x, expected %#x)", reply[0], magic))
@@ -111,7 +120,7 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 		c.peerLimit.Store(int64(codeLength(reply[1] >> 4)))
 		return nil
 	}
-	c.start()
+	go c.read()
 	return c, nil
 }
 
@@ -149,50 +158,16 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	c := newConn(nc, newRawsocket(nc), codecs[number], lim)
-	c.guard = guard
+	c := newConn(nc, &rawsocket{in: newSource(nc)}, codecs[number], lim)
+	c.guard, c.decoder.packed = guard, guard != nil
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
-	c.start()
+	go c.read()
 	return c, nil
 }
 
 func refuse(nc net.Conn, code byte) error {
 	_, _ = nc.Write([]byte{magic, code << 4, 0, 0})
 	return fmt.Errorf("rawsocket handshake: %s", refusals[code])
-}
-
-// readFrame reads one frame. The payload is valid until the next call. A
-// frame longer than limit bytes is an error before any of it is read.
-func readFrame(r io.Reader, buf []byte, limit int) (kind byte, payload []byte, err error) {
-	var h [headBytes]byte
-	if _, err := io.ReadFull(r, h[:]); err != nil {
-		return 0, nil, err
-	}
-	n := int(binary.BigEndian.Uint32(h[:]) & maxFrame)
-	if h[0] > framePong {
-		return 0, nil, fmt.Errorf("unknown frame type %d", h[0])
-	}
-	if n > limit {
-		return 0, nil, &TooLongError{Size: n, Limit: limit}
-	}
-	if buf, err = readBody(r, buf[:0], n); err != nil {
-		return 0, nil, err
-	}
-	return h[0], buf, nil
-}
-
-// readBody reads n bytes in steps, so that a head that promises much costs no
-// memory before the bytes arrive.
-func readBody(r io.Reader, buf []byte, n int) ([]byte, error) {
-	const step = 64 << 10
-	for len(buf) < n {
-		old := len(buf)
-		buf = append(buf, make([]byte, min(n-old, max(step, old)))...)
-		if _, err := io.ReadFull(r, buf[old:]); err != nil {
-			return buf, io.ErrUnexpectedEOF
-		}
-	}
-	return buf, nil
 }
 
 // TooLongError says that a message exceeds what one end accepts, in bytes.

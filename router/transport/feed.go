@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+)
+
+// feed is what one end receives: a channel that is closed once no more comes,
+// although several goroutines give to it.
+type feed struct {
+	ch       chan wamp.Message
+	deaf     chan struct{} // closed when nobody reads ch any more
+	deafOnce sync.Once
+
+	mu   sync.RWMutex // taken to close ch
+	over bool
+}
+
+func newFeed() feed {
+	return feed{ch: make(chan wamp.Message, recvAhead), deaf: make(chan struct{})}
+}
+
+// give waits until there is room for msg. It is false once nobody reads, or
+// when ctx ends.
+func (f *feed) give(ctx context.Context, msg wamp.Message) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.over {
+		return false
+	}
+	select {
+	case f.ch <- msg:
+		return true
+	case <-f.deaf:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (f *feed) turnDeaf() { f.deafOnce.Do(func() { close(f.deaf) }) }
+
+// end closes the channel. What is in it can still be read.
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.over {
+		f.over = true
+		close(f.ch)
+	}
+}
+
+// inbox is the channel that nexus sends to. nexus drops what finds it full, and
+// says so to nobody. Therefore whoever asks for it waits until its reader has
+// caught up, which never waits itself: a burst costs time, and no message.
+type inbox struct {
+	ch   chan wamp.Message
+	late atomic.Bool // patience ran out, and the reader has not caught up since
+}
+
+const (
+	// inboxSize is how many messages nexus may be ahead. Each of its
+	// goroutines adds one after it has found half of it free.
+	inboxSize = 128
+	// patience is how long nexus is held up for a reader that does not run.
+	patience = 250 * time.Millisecond
+)
+
+func newInbox() inbox { return inbox{ch: make(chan wamp.Message, inboxSize)} }
+
+// Send is the channel for one message.
+func (b *inbox) Send() chan<- wamp.Message {
+	if len(b.ch) >= inboxSize/2 {
+		b.awaitRoom()
+	}
+	return b.ch
+}
+
+func (b *inbox) awaitRoom() {
+	if b.late.Load() {
+		return
+	}
+	runtime.Gosched()
+	for limit := time.Now().Add(patience); len(b.ch) >= inboxSize/2; time.Sleep(20 * time.Microsecond) {
+		if time.Now().After(limit) {
+			b.late.Store(true)
+			return
+		}
+	}
+}

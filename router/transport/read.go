@@ -1,0 +1,145 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// read delivers what the peer sends until the connection ends.
+func (c *Conn) read() {
+	err := c.readAll()
+	fault, isFault := errors.AsType[*wire.Error](err)
+	switch {
+	case errors.Is(err, errDeaf): // the writer still has something to say
+	case isFault:
+		c.endWith(err, &wamp.Abort{
+			Reason:  wamp.URI(fault.URI),
+			Details: wamp.Dict{"message": fault.Message()},
+		})
+	default:
+		c.fail(err)
+	}
+	if c.guard != nil {
+		_ = c.hand(0, c.guard.Closed()...)
+	}
+	c.recv.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	c.settle()
+}
+
+// errDeaf ends the reader when nobody takes what it reads.
+var errDeaf = errors.New("nobody listens")
+
+// Bounds of what is read ahead of whoever takes it: so many messages, or so
+// many bytes of them.
+const (
+	recvAhead      = 64
+	recvAheadBytes = 256 << 10
+)
+
+// hand gives messages of size bytes in all to whoever receives. The pump of a
+// Peer does so too, to answer for its session.
+func (c *Conn) hand(size int, msgs ...wamp.Message) error {
+	if size > recvAheadBytes/recvAhead {
+		if err := c.awaitTaken(recvAheadBytes / size); err != nil {
+			return err
+		}
+	}
+	for _, msg := range msgs {
+		if !c.recv.give(context.Background(), msg) {
+			return errDeaf
+		}
+	}
+	return nil
+}
+
+// awaitTaken waits until at most n messages are read ahead: long ones may not
+// pile up.
+func (c *Conn) awaitTaken(n int) error {
+	for pause := time.Duration(0); len(c.recv.ch) > n; pause = min(pause+10*time.Microsecond, time.Millisecond) {
+		select {
+		case <-c.recv.deaf:
+			return errDeaf
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// violation is what is the peer's fault, and said to it in an ABORT.
+func violation(err error) error { return wire.Errorf(wire.ErrProtocolViolation, "%v", err) }
+
+func (c *Conn) readAll() error {
+	for {
+		kind, payload, own, err := c.framing.read(c.lim.Message)
+		if _, long := errors.AsType[*TooLongError](err); long {
+			return wire.Errorf(wire.ErrLimit, "%v", err)
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.receive(kind, payload, own); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Conn) receive(kind byte, payload []byte, own bool) error {
+	switch kind {
+	case framePong:
+		return nil
+	case framePing:
+		return c.pong(payload)
+	}
+	msg, err := c.decoder.decode(payload, own)
+	if err != nil {
+		return violation(err)
+	}
+	if c.guard == nil {
+		return c.hand(len(payload), msg)
+	}
+	pass, answer, err := c.guard.Inbound(msg)
+	if err != nil {
+		return err
+	}
+	if answer != nil {
+		if err := c.reply(answer); err != nil {
+			return err
+		}
+	}
+	return c.hand(len(payload), pass...)
+}
+
+var errFlood = errors.New("the peer sends but does not read")
+
+// reply queues an answer that the router never saw.
+func (c *Conn) reply(msg wamp.Message) error {
+	ok, err := c.offer(msg, c.flush)
+	if err == nil && !ok {
+		err = errFlood
+	}
+	return err
+}
+
+func (c *Conn) pong(payload []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending >= c.lim.Queue {
+		return errFlood
+	}
+	b := c.out.open()
+	at := len(b)
+	b = append(append(b, headroom[:c.framing.headroom()]...), payload...)
+	b = c.framing.seal(b, at, framePong, 0)
+	c.out.add(b, nil)
+	c.pending += len(b) - at
+	c.flush()
+	return nil
+}

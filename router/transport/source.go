@@ -1,0 +1,166 @@
+package transport
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// source reads a stream through a buffer that it holds only while something is
+// in it: an idle connection holds none.
+type source struct {
+	nc  net.Conn
+	raw syscall.RawConn // nil: nc tells nobody when something can be read
+	buf *[]byte
+	pos int // where in buf what was not yet returned begins
+
+	try func(fd uintptr) bool // s.readNow, bound once
+	err error                 // of the last try
+}
+
+func newSource(nc net.Conn) *source {
+	s := &source{nc: nc, raw: rawOf(nc)}
+	s.try = s.readNow
+	return s
+}
+
+// rawOf is how to read and write nc without waiting, nil if it cannot be done:
+// what nc carries may be more than what the socket does.
+func rawOf(nc net.Conn) syscall.RawConn {
+	switch nc := nc.(type) {
+	case *net.UnixConn:
+		raw, _ := nc.SyscallConn()
+		return raw
+	case *net.TCPConn:
+		raw, _ := nc.SyscallConn()
+		return raw
+	}
+	return nil
+}
+
+// next reads n bytes. They are valid until the next call; where own, they are
+// the caller's for good.
+func (s *source) next(n int) (b []byte, own bool, err error) {
+	if n > bufferBytes {
+		b, err = s.long(n)
+		return b, true, err
+	}
+	for s.waiting() < n {
+		if err := s.fill(); err != nil {
+			if err == io.EOF && s.waiting() > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, false, err
+		}
+	}
+	if n == 0 {
+		return nil, false, nil
+	}
+	s.pos += n
+	return (*s.buf)[s.pos-n : s.pos], false, nil
+}
+
+// waiting is how many bytes are in the buffer.
+func (s *source) waiting() int {
+	if s.buf == nil {
+		return 0
+	}
+	return len(*s.buf) - s.pos
+}
+
+// long reads more than the buffer holds, in steps, so that a head that promises
+// much costs no memory before the bytes arrive.
+func (s *source) long(n int) ([]byte, error) {
+	const step = 256 << 10
+	b := make([]byte, 0, min(n, step))
+	for len(b) < n {
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, min(n, 2*cap(b))), b...)
+		}
+		if s.waiting() > 0 {
+			had := min(s.waiting(), cap(b)-len(b))
+			b = append(b, (*s.buf)[s.pos:s.pos+had]...)
+			s.pos += had
+			continue
+		}
+		got, err := io.ReadFull(s.nc, b[len(b):cap(b)])
+		if b = b[:len(b)+got]; err != nil {
+			return nil, noEOF(err)
+		}
+	}
+	return b, nil
+}
+
+// noEOF is err in the middle of a frame.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// fill waits until more is in the buffer.
+func (s *source) fill() error {
+	switch {
+	case s.waiting() == 0:
+		s.release()
+	case s.pos > 0:
+		*s.buf = append((*s.buf)[:0], (*s.buf)[s.pos:]...)
+		s.pos = 0
+	}
+	if s.raw == nil {
+		s.hold()
+		free := (*s.buf)[len(*s.buf):cap(*s.buf)]
+		n, err := s.nc.Read(free)
+		*s.buf = (*s.buf)[:len(*s.buf)+n]
+		if n > 0 {
+			err = nil
+		}
+		return err
+	}
+	if err := s.raw.Read(s.try); err != nil {
+		return err
+	}
+	return s.err
+}
+
+func (s *source) readNow(fd uintptr) (ready bool) {
+	s.hold()
+	free := (*s.buf)[len(*s.buf):cap(*s.buf)]
+	for {
+		n, err := unix.Read(int(fd), free)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if s.waiting() == 0 {
+				s.release()
+			}
+			return false
+		case n == 0 && err == nil:
+			err = io.EOF
+		}
+		*s.buf = (*s.buf)[:len(*s.buf)+max(n, 0)]
+		s.err = err
+		if errno, ok := err.(syscall.Errno); ok {
+			s.err = os.NewSyscallError("read", errno)
+		}
+		return true
+	}
+}
+
+func (s *source) hold() {
+	if s.buf == nil {
+		s.buf, s.pos = buffers.Get().(*[]byte), 0
+	}
+}
+
+func (s *source) release() {
+	if s.buf != nil {
+		recycle(s.buf)
+		s.buf, s.pos = nil, 0
+	}
+}

@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+)
+
+// Send queues msg, to be written with what else is queued. Where the queue is
+// full it waits for room until ctx ends. A message that the peer would not
+// accept is a *TooLongError.
+func (c *Conn) Send(ctx context.Context, msg wamp.Message) error {
+	return c.send(ctx, msg, c.writeSoon)
+}
+
+// SendNow is Send for a message that no other will soon follow: the socket gets
+// it before SendNow returns, if it has room.
+func (c *Conn) SendNow(ctx context.Context, msg wamp.Message) error {
+	return c.send(ctx, msg, c.flush)
+}
+
+func (c *Conn) send(ctx context.Context, msg wamp.Message, write func()) error {
+	for {
+		ok, err := c.offer(msg, write)
+		if err != nil {
+			signal(c.room) // for the next who waits: this one did not fill it
+		}
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-c.room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.done:
+			return c.Err()
+		}
+	}
+}
+
+// offer queues msg unless the queue is over its budget, and has it written.
+func (c *Conn) offer(msg wamp.Message, write func()) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return false, c.err
+	case c.pending >= c.lim.Queue:
+		return false, nil
+	}
+	err := c.append(msg)
+	if err == nil && write != nil {
+		write()
+	}
+	return true, err
+}
+
+// append encodes msg at the end of the queue. c.mu is held.
+func (c *Conn) append(msg wamp.Message) error {
+	if c.guard == nil {
+		if err := sendable(msg, c.lim.Depth); err != nil {
+			return err
+		}
+	}
+	b := c.out.open()
+	at := len(b)
+	b, long, err := encode(c.codec, append(b, headroom[:c.framing.headroom()]...), msg)
+	if err != nil {
+		return err
+	}
+	if n, limit := len(b)-at-c.framing.headroom()+len(long), int(c.peerLimit.Load()); n > limit {
+		return &TooLongError{Size: n, Limit: limit}
+	}
+	b = c.framing.seal(b, at, frameMessage, len(long))
+	c.out.add(b, long)
+	c.pending += len(b) - at + len(long)
+	return nil
+}
+
+var headroom [maxHeadroom]byte
+
+// begin makes the caller the one who writes, if nobody does and there is
+// something to do. c.mu is held.
+func (c *Conn) begin() bool {
+	if c.writing || c.out.empty() && c.err == nil {
+		return false
+	}
+	c.writing = true
+	c.running++
+	return true
+}
+
+// stop ends what begin began, with the connection if nothing is left to say.
+// c.mu is held.
+func (c *Conn) stop() {
+	c.writing = false
+	c.running--
+	if c.err != nil {
+		_ = c.nc.Close()
+	}
+	c.settle()
+}
+
+// writeSoon has what is queued written by somebody else. c.mu is held.
+func (c *Conn) writeSoon() {
+	if c.begin() {
+		go c.write(c.out.take())
+	}
+}
+
+// flush writes what is queued as far as the socket takes it without waiting,
+// and leaves the rest to somebody else. c.mu is held, but not meanwhile.
+func (c *Conn) flush() {
+	if !c.begin() {
+		return
+	}
+	for !c.out.empty() {
+		o := c.out.take()
+		c.mu.Unlock()
+		n, err := c.writeNow(&o)
+		c.mu.Lock()
+		c.wrote(n)
+		if err == nil && o.empty() {
+			continue
+		}
+		go c.write(o) // an error is met there again
+		return
+	}
+	c.stop()
+}
+
+// Flush writes what is queued, as far as the socket takes it now.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flush()
+}
+
+func (c *Conn) writeNow(o *outbox) (n int, err error) {
+	if c.raw == nil {
+		return 0, nil
+	}
+	rawErr := c.raw.Write(func(fd uintptr) bool {
+		n, err = o.writeNow(int(fd))
+		return true
+	})
+	if rawErr != nil {
+		err = rawErr
+	}
+	return n, err
+}
+
+// wrote counts n bytes that the socket took. c.mu is held.
+func (c *Conn) wrote(n int) {
+	c.pending -= n
+	signal(c.room)
+}
+
+// write writes o and whatever is queued meanwhile.
+func (c *Conn) write(o outbox) {
+	for {
+		err := c.writeAll(&o)
+		c.mu.Lock()
+		switch {
+		case err != nil:
+			c.broken(err) // and c.writing stays, so that nobody tries again
+			c.running--
+			c.settle()
+		case c.out.empty():
+			if c.err == nil {
+				_ = c.nc.SetWriteDeadline(time.Time{})
+			}
+			c.stop()
+		default:
+			o = c.out.take()
+			c.mu.Unlock()
+			continue
+		}
+		c.mu.Unlock()
+		return
+	}
+}
+
+// chunkBytes is what must leave within Limits.Stall.
+const chunkBytes = 256 << 10
+
+func (c *Conn) writeAll(o *outbox) error {
+	for !o.empty() {
+		c.mu.Lock()
+		if c.closing.IsZero() { // else Close has set a deadline already
+			_ = c.nc.SetWriteDeadline(time.Now().Add(c.lim.Stall))
+		}
+		c.mu.Unlock()
+		chunk := o.chunk()
+		n, err := c.nc.Write(chunk[:min(len(chunk), chunkBytes)])
+		o.wrote(n)
+		c.mu.Lock()
+		c.wrote(n)
+		c.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
