@@ -89,6 +89,15 @@ func newConn(nc net.Conn, f framing, codec Codec, lim Limits) *Conn {
 	return c
 }
 
+// serve starts a router's end behind guard, which has shaken hands but for the
+// answer.
+func (c *Conn) serve(guard Guard, answer []byte) {
+	c.guard, c.decoder.packed = guard, guard != nil
+	c.pending += c.out.append(answer)
+	go c.read()
+	c.Flush()
+}
+
 // Recv delivers the peer's messages; it is closed when the connection ends, and
 // may hold some even then.
 func (c *Conn) Recv() <-chan wamp.Message { return c.recv.ch }

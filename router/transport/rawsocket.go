@@ -151,17 +151,12 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	case number == 0 || int(number) >= len(codecs):
 		return nil, refuse(nc, refuseSerializer)
 	}
-	reply := []byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0}
-	if _, err := nc.Write(reply); err != nil {
-		return nil, err
-	}
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
 	c := newConn(nc, &rawsocket{in: newSource(nc)}, codecs[number], lim)
-	c.guard, c.decoder.packed = guard, guard != nil
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
-	go c.read()
+	c.serve(guard, []byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
 	return c, nil
 }
 
@@ -170,9 +165,13 @@ func refuse(nc net.Conn, code byte) error {
 	return fmt.Errorf("rawsocket handshake: %s", refusals[code])
 }
 
-// TooLongError says that a message exceeds what one end accepts, in bytes.
+// TooLongError says that a message exceeds what one end accepts, in bytes. Size
+// is 0 where nobody knows it.
 type TooLongError struct{ Size, Limit int }
 
 func (e *TooLongError) Error() string {
+	if e.Size == 0 {
+		return fmt.Sprintf("a message exceeds the limit of %d bytes", e.Limit)
+	}
 	return fmt.Sprintf("a message of %d bytes exceeds the limit of %d bytes", e.Size, e.Limit)
 }

@@ -14,6 +14,7 @@ import (
 func (c *Conn) read() {
 	err := c.readAll()
 	fault, isFault := errors.AsType[*wire.Error](err)
+	parted, hasParted := errors.AsType[*partedError](err)
 	switch {
 	case errors.Is(err, errDeaf): // the writer still has something to say
 	case isFault:
@@ -21,6 +22,8 @@ func (c *Conn) read() {
 			Reason:  wamp.URI(fault.URI),
 			Details: wamp.Dict{"message": fault.Message()},
 		})
+	case hasParted:
+		c.endWith(parted.error, nil)
 	default:
 		c.fail(err)
 	}
