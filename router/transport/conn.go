@@ -20,6 +20,7 @@ type Limits struct {
 	Handshake time.Duration // for the rawsocket handshake
 	Stall     time.Duration // how long the peer may read nothing of what is written
 	Flush     time.Duration // for what is still queued when the connection closes
+	Keepalive time.Duration // how long the peer may be silent until it is asked, over a network; 0 is for ever
 }
 
 // DefaultLimits are those of a router; a client accepts longer messages,
@@ -32,6 +33,7 @@ func DefaultLimits() Limits {
 		Handshake: 10 * time.Second,
 		Stall:     60 * time.Second,
 		Flush:     2 * time.Second,
+		Keepalive: 25 * time.Second,
 	}
 }
 
@@ -76,9 +78,10 @@ type Conn struct {
 	done chan struct{} // closed when the connection has ended
 }
 
-func newConn(nc net.Conn, f framing, codec Codec, lim Limits) *Conn {
+// newConn makes a connection whose framing f reads from in.
+func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 	c := &Conn{
-		nc: nc, raw: rawOf(nc), framing: f, codec: codec, lim: lim,
+		nc: in.Conn, raw: rawOf(in.Conn), framing: f, codec: codec, lim: lim,
 		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
 		recv:    newFeed(),
 		running: 1,
@@ -86,6 +89,7 @@ func newConn(nc net.Conn, f framing, codec Codec, lim Limits) *Conn {
 		done:    make(chan struct{}),
 	}
 	c.peerLimit.Store(maxFrame)
+	in.attend(c)
 	return c
 }
 

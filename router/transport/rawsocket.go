@@ -105,8 +105,9 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 			number = byte(i)
 		}
 	}
-	f := &rawsocket{in: newSource(nc)}
-	c := newConn(nc, f, codec, lim)
+	in := &ear{Conn: nc}
+	f := &rawsocket{in: newSource(in)}
+	c := newConn(in, f, codec, lim)
 	c.pending += c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
 	f.greet = func(reply []byte) error {
 		switch {
@@ -154,7 +155,8 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	c := newConn(nc, &rawsocket{in: newSource(nc)}, codecs[number], lim)
+	in := &ear{Conn: nc}
+	c := newConn(in, &rawsocket{in: newSource(in)}, codecs[number], lim)
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
 	c.serve(guard, []byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
 	return c, nil

@@ -137,12 +137,17 @@ func (c *Conn) pong(payload []byte) error {
 	if c.pending >= c.lim.Queue {
 		return errFlood
 	}
+	c.control(framePong, payload)
+	return nil
+}
+
+// control sends a ping or a pong. c.mu is held.
+func (c *Conn) control(kind byte, payload []byte) {
 	b := c.out.open()
 	at := len(b)
 	b = append(append(b, headroom[:c.framing.headroom()]...), payload...)
-	b = c.framing.seal(b, at, framePong, 0)
+	b = c.framing.seal(b, at, kind, 0)
 	c.out.add(b, nil)
 	c.pending += len(b) - at
 	c.flush()
-	return nil
 }

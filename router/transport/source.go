@@ -12,17 +12,18 @@ import (
 // source reads a stream through a buffer that it holds only while something is
 // in it: an idle connection holds none.
 type source struct {
-	nc  net.Conn
-	raw syscall.RawConn // nil: nc tells nobody when something can be read
+	in  *ear
+	raw syscall.RawConn // nil: in tells nobody when something can be read
 	buf *[]byte
 	pos int // where in buf what was not yet returned begins
 
 	try func(fd uintptr) bool // s.readNow, bound once
-	err error                 // of the last try
+	got int                   // bytes of the last try
+	err error
 }
 
-func newSource(nc net.Conn) *source {
-	s := &source{nc: nc, raw: rawOf(nc)}
+func newSource(in *ear) *source {
+	s := &source{in: in, raw: rawOf(in.Conn)}
 	s.try = s.readNow
 	return s
 }
@@ -86,7 +87,7 @@ func (s *source) long(n int) ([]byte, error) {
 			s.pos += had
 			continue
 		}
-		got, err := io.ReadFull(s.nc, b[len(b):cap(b)])
+		got, err := io.ReadFull(s.in, b[len(b):cap(b)])
 		if b = b[:len(b)+got]; err != nil {
 			return nil, noEOF(err)
 		}
@@ -111,45 +112,49 @@ func (s *source) fill() error {
 		*s.buf = append((*s.buf)[:0], (*s.buf)[s.pos:]...)
 		s.pos = 0
 	}
-	if s.raw == nil {
-		s.hold()
-		free := (*s.buf)[len(*s.buf):cap(*s.buf)]
-		n, err := s.nc.Read(free)
-		*s.buf = (*s.buf)[:len(*s.buf)+n]
-		if n > 0 {
-			err = nil
+	for {
+		if s.raw == nil {
+			s.hold()
+			s.took(s.in.Conn.Read(s.free()))
+		} else if err := s.raw.Read(s.try); err != nil {
+			s.got, s.err = 0, err
 		}
-		return err
+		if again, err := s.in.after(s.got, s.err); !again {
+			return err
+		}
 	}
-	if err := s.raw.Read(s.try); err != nil {
-		return err
+}
+
+func (s *source) free() []byte { return (*s.buf)[len(*s.buf):cap(*s.buf)] }
+
+// took notes what a read brought. An error that came with something comes again.
+func (s *source) took(n int, err error) {
+	*s.buf = (*s.buf)[:len(*s.buf)+n]
+	if s.got, s.err = n, err; n > 0 {
+		s.err = nil
 	}
-	return s.err
 }
 
 func (s *source) readNow(fd uintptr) (ready bool) {
 	s.hold()
-	free := (*s.buf)[len(*s.buf):cap(*s.buf)]
-	for {
-		n, err := unix.Read(int(fd), free)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN:
-			if s.waiting() == 0 {
-				s.release()
-			}
-			return false
-		case n == 0 && err == nil:
-			err = io.EOF
-		}
-		*s.buf = (*s.buf)[:len(*s.buf)+max(n, 0)]
-		s.err = err
-		if errno, ok := err.(syscall.Errno); ok {
-			s.err = os.NewSyscallError("read", errno)
-		}
-		return true
+	n, err := unix.Read(int(fd), s.free())
+	for err == unix.EINTR {
+		n, err = unix.Read(int(fd), s.free())
 	}
+	switch {
+	case err == unix.EAGAIN:
+		if s.waiting() == 0 {
+			s.release()
+		}
+		return false
+	case err != nil:
+		s.took(0, os.NewSyscallError("read", err))
+	case n == 0:
+		s.took(0, io.EOF)
+	default:
+		s.took(n, nil)
+	}
+	return true
 }
 
 func (s *source) hold() {

@@ -47,7 +47,7 @@ func AcceptWebsocket(w http.ResponseWriter, req *http.Request, lim Limits, guard
 		return nil, fmt.Errorf("websocket handshake: %w", err)
 	}
 	f := newWebsocket(in, held.sock, codec, false)
-	c := newConn(held.sock.Conn, f, codec, lim)
+	c := newConn(held.sock.ear, f, codec, lim)
 	f.serve(c)
 	c.serve(guard, held.sock.taken()) // the answer leaves as the first bytes
 	return c, nil
@@ -82,7 +82,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.sock = &readOnly{Conn: nc}
+	h.sock = &readOnly{ear: &ear{Conn: nc}}
 	// What the HTTP server may have set: writing is up to the Conn.
 	return h.sock, rw, nc.SetDeadline(time.Time{})
 }
@@ -101,7 +101,7 @@ func DialWebsocket(ctx context.Context, nc net.Conn, url string, codec Codec, li
 		return nil, err
 	}
 	f := newWebsocket(in, sock, codec, true)
-	c := newConn(nc, f, codec, lim)
+	c := newConn(sock.ear, f, codec, lim)
 	f.serve(c)
 	go c.read()
 	return c, nil
@@ -109,7 +109,7 @@ func DialWebsocket(ctx context.Context, nc net.Conn, url string, codec Codec, li
 
 func shakeHands(ctx context.Context, nc net.Conn, url string, codec Codec) (*gorilla.Conn, *readOnly, error) {
 	name := subprotocol + codec.Name()
-	sock := &handshaking{readOnly: readOnly{Conn: nc}}
+	sock := &handshaking{readOnly: readOnly{ear: &ear{Conn: nc}}}
 	d := gorilla.Dialer{
 		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return sock, nil },
 		Subprotocols:    []string{name},

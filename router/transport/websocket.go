@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -46,7 +45,7 @@ func (f *websocket) serve(c *Conn) {
 
 // readOnly is the socket as gorilla sees it: what it wants to write is kept.
 type readOnly struct {
-	net.Conn
+	*ear
 	written []byte
 }
 
