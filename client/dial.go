@@ -37,15 +37,13 @@ func FindSocket() string {
 	return own
 }
 
-// UnreachableError says that nobody answers at a socket.
+// UnreachableError says that nobody answers at a URL.
 type UnreachableError struct {
-	Socket string
-	Cause  error
+	URL   string
+	Cause error
 }
 
-func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("unix://%s: no answer: %v", e.Socket, e.Cause)
-}
+func (e *UnreachableError) Error() string { return fmt.Sprintf("%s: no answer: %v", e.URL, e.Cause) }
 
 // ErrForeign marks a socket that this user may not or should not use.
 var ErrForeign = errors.New("not your socket")
@@ -56,26 +54,42 @@ func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
 	if err := router.CheckSocketPath(path); err != nil {
 		return nil, err
 	}
-	nc, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("%w: unix://%s: %w", ErrForeign, path, bare(err))
-	case err != nil:
-		return nil, &UnreachableError{Socket: path, Cause: bare(err)}
+	nc, err := place{url: "unix://" + path, network: "unix", address: path}.reach(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkServer(nc, path); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
-	limits := transport.DefaultLimits()
-	limits.Message = 1<<24 - 1 // a RESULT or EVENT may have grown on its way
-	conn, err := transport.Dial(nc, transport.CBOR, limits)
+	conn, err := transport.Dial(nc, transport.CBOR, limits())
 	if err != nil {
 		return nil, err
 	}
 	return session.Join(ctx, conn, agent)
+}
+
+func limits() transport.Limits {
+	lim := transport.DefaultLimits()
+	lim.Message = 1<<24 - 1 // a RESULT or EVENT may have grown on its way
+	return lim
+}
+
+// reach connects to a place.
+func (p place) reach(ctx context.Context) (net.Conn, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, p.network, p.address)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			_ = nc.Close()
+		}
+		return nil, context.Cause(ctx)
+	case errors.Is(err, os.ErrPermission) && p.network == "unix":
+		return nil, fmt.Errorf("%w: %s: %w", ErrForeign, p.url, bare(err))
+	case err != nil:
+		return nil, &UnreachableError{URL: p.url, Cause: bare(err)}
+	}
+	return nc, nil
 }
 
 // ServerPID is the process that listens on the unix socket path, as the kernel
@@ -104,11 +118,14 @@ func checkServer(nc net.Conn, path string) error {
 	return nil
 }
 
-// bare strips "dial unix PATH: connect:" from an error, which names the path
+// bare strips "dial unix PATH: connect:" from an error, which names the place
 // a second time.
 func bare(err error) error {
 	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
 		return sys.Err
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New(name.Err)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -26,8 +27,17 @@ type Invocation struct {
 // as an application error with its text.
 type Handler func(ctx context.Context, call *Invocation) (Result, error)
 
-// Register registers a procedure.
+// Register registers a procedure. Its handler learns who calls, where the router
+// is willing to say.
 func (s *Session) Register(ctx context.Context, procedure string, handle Handler) error {
+	err := s.register(ctx, procedure, handle, wamp.Dict{"disclose_caller": true})
+	if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == string(wamp.ErrOptionDisallowedDiscloseMe) {
+		return s.register(ctx, procedure, handle, wamp.Dict{})
+	}
+	return err
+}
+
+func (s *Session) register(ctx context.Context, procedure string, handle Handler, options wamp.Dict) error {
 	id, r := s.newRequest(func(answer wamp.Message) {
 		if m, ok := answer.(*wamp.Registered); ok {
 			s.mu.Lock()
@@ -35,7 +45,7 @@ func (s *Session) Register(ctx context.Context, procedure string, handle Handler
 			s.mu.Unlock()
 		}
 	})
-	msg := &wamp.Register{Request: id, Options: wamp.Dict{"disclose_caller": true}, Procedure: wamp.URI(procedure)}
+	msg := &wamp.Register{Request: id, Options: options, Procedure: wamp.URI(procedure)}
 	answer, err := s.ask(ctx, id, r, msg)
 	if err != nil {
 		return err

@@ -70,10 +70,15 @@ func features(names ...string) wamp.Dict {
 	return wamp.Dict{"features": f}
 }
 
-// Join says HELLO on link and waits for WELCOME until ctx ends. It closes
-// link on error.
+// Join joins the realm of a dconn router: see JoinRealm.
 func Join(ctx context.Context, link Link, agent string) (*Session, error) {
-	welcome, err := greet(ctx, link, agent)
+	return JoinRealm(ctx, link, wire.Realm, agent)
+}
+
+// JoinRealm says HELLO on link and waits for WELCOME until ctx ends. It closes
+// link on error.
+func JoinRealm(ctx context.Context, link Link, realm, agent string) (*Session, error) {
+	welcome, err := greet(ctx, link, realm, agent)
 	if err != nil {
 		link.Close()
 		return nil, err
@@ -90,10 +95,10 @@ func Join(ctx context.Context, link Link, agent string) (*Session, error) {
 	return s, nil
 }
 
-func greet(ctx context.Context, link Link, agent string) (*wamp.Welcome, error) {
-	hello := &wamp.Hello{Realm: wire.Realm, Details: wamp.Dict{
+func greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, error) {
+	hello := &wamp.Hello{Realm: wamp.URI(realm), Details: wamp.Dict{
 		"roles": roles, "agent": agent, wire.ProtocolKey: wire.Protocol,
-		"authmethods": wamp.List{wire.AuthPeerCred},
+		"authmethods": wamp.List{wire.AuthPeerCred, wire.AuthAnonymous},
 	}}
 	if err := link.SendNow(ctx, hello); err != nil {
 		return nil, sendError(link, err)
@@ -111,7 +116,11 @@ func greet(ctx context.Context, link Link, agent string) (*wamp.Welcome, error) 
 		}
 		return msg, nil
 	case *wamp.Abort:
-		return nil, farewell(msg.Reason, msg.Details)
+		bye := farewell(msg.Reason, msg.Details)
+		if bye.URI == wire.ErrNoSuchRealm && len(bye.Args) == 0 {
+			bye.Args = []any{"the router has no realm " + realm}
+		}
+		return nil, bye
 	}
 	return nil, wire.Errorf(wire.ErrProtocolViolation, "expected WELCOME, got %s", msg.MessageType())
 }

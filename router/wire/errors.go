@@ -80,7 +80,7 @@ var sentences = map[string]string{
 	ErrInvalidURI:                     "not a URI this router accepts",
 	ErrNoSuchProcedure:                "no such procedure",
 	ErrNoSuchRegistration:             "no such registration",
-	ErrNoSuchRealm:                    "the router has no realm " + Realm,
+	ErrNoSuchRealm:                    "the router has no such realm",
 	ErrAlreadyExists:                  "this procedure is registered already",
 	ErrNotAuthorized:                  "not authorised",
 	ErrAuthorization:                  "not authorised",

@@ -30,6 +30,9 @@ const (
 	// the peer's uid (SO_PEERCRED, unix(7)).
 	AuthPeerCred = "peercred"
 
+	// AuthAnonymous is the WAMP authmethod of a router that asks for nothing.
+	AuthAnonymous = "anonymous"
+
 	// OnRegistration and MatchRegistration belong to WAMP's registration meta
 	// API: the event of a new procedure, and the look-up of one.
 	OnRegistration    = "wamp.registration.on_create"
