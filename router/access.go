@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -12,7 +13,7 @@ import (
 // Identity is who the other end of a session is. It comes from the
 // connection, never from what the peer says about itself.
 type Identity struct {
-	AuthID string // "uid:1000"
+	AuthID string // "uid:1000", "tcp:127.0.0.1"
 	Role   string
 	Method string // WAMP authmethod
 }
@@ -20,7 +21,8 @@ type Identity struct {
 // Roles.
 const (
 	roleDaemon = "daemon" // the daemon's own sessions
-	roleOwner  = "owner"  // may do everything that is not the daemon's
+	roleOwner  = "owner"  // who runs the daemon, and root
+	roleDevice = "device" // anybody else
 )
 
 // transportDetails hands an identity to nexus, under the one key of the
@@ -45,29 +47,83 @@ func (a authenticator) Authenticate(_ wamp.ID, details wamp.Dict, _ wamp.Peer) (
 	}}, nil
 }
 
-// authorizer is the policy: who may do what.
+// rule is what a role may not use in one kind of message.
+type rule struct {
+	reserved []string // a URI, or with a dot at its end everything below it
+	why      string
+}
+
+// policy says who may do what: what no rule of a role reserves is allowed to
+// it. A subscription by a pattern is one to all that could match.
+var policy = map[string]map[wamp.MessageType]rule{
+	roleDaemon: {},
+	roleOwner: {
+		wamp.REGISTER: {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
+		wamp.PUBLISH:  {[]string{wire.Meta}, "only the router publishes wamp.*"},
+	},
+	roleDevice: {
+		wamp.REGISTER:  {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
+		wamp.PUBLISH:   {[]string{wire.Namespace, wire.Meta}, "only the daemon publishes org.deskconn.* and wamp.*"},
+		wamp.CALL:      {[]string{wire.Meta, wire.Namespace + "status"}, "only the owner of this daemon calls wamp.* and org.deskconn.status"},
+		wamp.SUBSCRIBE: {[]string{wire.Meta}, "only the owner of this daemon subscribes to wamp.*, or to what could match it"},
+	},
+}
+
+// authorizer applies the policy.
 type authorizer struct{}
 
 func (authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
-	switch s.Details["authrole"] {
-	case roleDaemon:
-		return true, nil
-	case roleOwner:
-		return ownerMay(msg)
+	role, _ := s.Details["authrole"].(string)
+	rules, known := policy[role]
+	if !known {
+		return false, nil
 	}
-	return false, nil
-}
-
-func ownerMay(msg wamp.Message) (bool, error) {
-	switch m := msg.(type) {
-	case *wamp.Register:
-		if wire.Reserved(string(m.Procedure)) {
-			return false, fmt.Errorf("%s is reserved: only the daemon registers %s* and wamp.*", m.Procedure, wire.Namespace)
-		}
-	case *wamp.Publish:
-		if wire.IsMeta(string(m.Topic)) {
-			return false, fmt.Errorf("%s is reserved: only the router publishes wamp.*", m.Topic)
+	uri, match := subject(msg)
+	r := rules[msg.MessageType()]
+	for _, space := range r.reserved {
+		if covers(space, uri, match) {
+			return false, fmt.Errorf("%s is reserved: %s", uri, r.why)
 		}
 	}
 	return true, nil
+}
+
+// subject is the URI that a message is about, and how it is compared.
+func subject(msg wamp.Message) (uri, match string) {
+	switch m := msg.(type) {
+	case *wamp.Register:
+		return string(m.Procedure), wamp.MatchExact
+	case *wamp.Publish:
+		return string(m.Topic), wamp.MatchExact
+	case *wamp.Call:
+		return string(m.Procedure), wamp.MatchExact
+	case *wamp.Subscribe:
+		match, _ = m.Options["match"].(string)
+		return string(m.Topic), match
+	}
+	return "", wamp.MatchExact
+}
+
+// covers reports whether uri, or something that it could match, is in a space:
+// a URI, or with a dot at its end all that is below it and its name as well.
+func covers(space, uri, match string) bool {
+	switch match {
+	case wamp.MatchPrefix:
+		return strings.HasPrefix(space, uri) || within(space, uri)
+	case wamp.MatchWildcard:
+		mine, theirs := strings.Split(strings.TrimSuffix(space, "."), "."), strings.Split(uri, ".")
+		for i := range min(len(mine), len(theirs)) {
+			if theirs[i] != "" && theirs[i] != mine[i] {
+				return false
+			}
+		}
+		return true
+	}
+	return within(space, uri)
+}
+
+// within reports whether uri is in a space.
+func within(space, uri string) bool {
+	name := strings.TrimSuffix(space, ".")
+	return uri == name || name != space && strings.HasPrefix(uri, space)
 }

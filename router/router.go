@@ -53,7 +53,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,
-		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}},
+		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthAnonymous}},
 		Authorizer:        authorizer{},
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,

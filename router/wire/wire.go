@@ -16,6 +16,9 @@ const (
 	// Namespace is the URI prefix that only the daemon may register under.
 	Namespace = "org.deskconn."
 
+	// Meta is the URI prefix of what belongs to the WAMP specification itself.
+	Meta = "wamp."
+
 	// Describe is the procedure that lists what a daemon offers.
 	Describe = Namespace + "describe"
 
@@ -30,7 +33,7 @@ const (
 	// the peer's uid (SO_PEERCRED, unix(7)).
 	AuthPeerCred = "peercred"
 
-	// AuthAnonymous is the WAMP authmethod of a router that asks for nothing.
+	// AuthAnonymous is WAMP's authmethod of a peer that proves nothing.
 	AuthAnonymous = "anonymous"
 
 	// OnRegistration and MatchRegistration belong to WAMP's registration meta
@@ -63,7 +66,7 @@ func Reserved(uri string) bool {
 }
 
 // IsMeta reports whether uri belongs to the WAMP specification itself.
-func IsMeta(uri string) bool { return strings.HasPrefix(uri, "wamp.") }
+func IsMeta(uri string) bool { return strings.HasPrefix(uri, Meta) }
 
 // CheckURI refuses what is not a WAMP URI by the loose rule of the WAMP
 // specification, section "URIs": components without space, `#` or control
