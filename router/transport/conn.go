@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -10,11 +11,14 @@ import (
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/wire"
 )
 
 // Limits bounds what one connection may cost.
 type Limits struct {
 	Message   int           // bytes of one message that is accepted, at most 2^24-1
+	Greeting  int           // bytes of one message until Welcomed, 0 is as Message
 	Depth     int           // how deep the payload of a message may nest
 	Queue     int           // bytes that may wait to be written
 	Handshake time.Duration // for the rawsocket handshake
@@ -64,6 +68,7 @@ type Conn struct {
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
+	accepts   accepted
 	recv      feed
 
 	mu      sync.Mutex
@@ -89,9 +94,14 @@ func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 		done:    make(chan struct{}),
 	}
 	c.peerLimit.Store(maxFrame)
+	c.accepts.most = lim.Message
+	c.accepts.now.Store(int64(cmp.Or(lim.Greeting, lim.Message)))
 	in.attend(c)
 	return c
 }
+
+// Welcomed lifts the limit of a message from Limits.Greeting to Limits.Message.
+func (c *Conn) Welcomed() { c.accepts.now.Store(int64(c.lim.Message)) }
 
 // serve starts a router's end behind guard, which has shaken hands but for the
 // answer.
@@ -147,6 +157,14 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 	_ = c.nc.SetWriteDeadline(c.closing)
 	c.flush()
 	return true
+}
+
+// Abort refuses the peer with a reason, which is all that is still sent to it.
+func (c *Conn) Abort(why *wire.Error) {
+	c.endWith(why, &wamp.Abort{
+		Reason:  wamp.URI(why.URI),
+		Details: wamp.Dict{"message": why.Message()},
+	})
 }
 
 // fail ends the connection at once.

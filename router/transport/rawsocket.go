@@ -12,7 +12,10 @@ import (
 // WAMP rawsocket, section "RawSocket Transport" of the WAMP specification: a
 // handshake of four octets each way, then frames with a head of four octets.
 const (
-	magic     = 0x7f
+	// Magic is the first byte of a rawsocket connection.
+	Magic = 0x7f
+
+	magic     = Magic
 	headBytes = 4
 
 	// maxFrame is what the 24 bits of a frame's length can say.
@@ -27,13 +30,14 @@ const (
 	refuseSerializer = 1
 	refuseLength     = 2
 	refuseReserved   = 3
+	refuseCount      = 4
 )
 
 var refusals = [...]string{
 	refuseSerializer: "serializer unsupported",
 	refuseLength:     "maximum message length unacceptable",
 	refuseReserved:   "use of reserved bits",
-	4:                "maximum connection count reached",
+	refuseCount:      "maximum connection count reached",
 }
 
 // lengthCode is the largest length code of the handshake, 2^(9+code), that
@@ -57,7 +61,7 @@ type rawsocket struct {
 	greet func(reply []byte) error // judges the other half, on a client's end
 }
 
-func (f *rawsocket) read(limit int) (kind byte, payload []byte, own bool, err error) {
+func (f *rawsocket) read(accepts *accepted) (kind byte, payload []byte, own bool, err error) {
 	if f.greet != nil {
 		reply, _, err := f.in.next(headBytes)
 		if err != nil {
@@ -77,7 +81,7 @@ func (f *rawsocket) read(limit int) (kind byte, payload []byte, own bool, err er
 	if kind > framePong {
 		return 0, nil, false, fmt.Errorf("unknown frame type %d", kind)
 	}
-	if n > limit {
+	if limit := int(accepts.now.Load()); n > limit {
 		return 0, nil, false, &TooLongError{Size: n, Limit: limit}
 	}
 	payload, own, err = f.in.next(n)
@@ -166,6 +170,10 @@ func refuse(nc net.Conn, code byte) error {
 	_, _ = nc.Write([]byte{magic, code << 4, 0, 0})
 	return fmt.Errorf("rawsocket handshake: %s", refusals[code])
 }
+
+// RefuseCount answers the handshake on nc, whether it is complete or not, with
+// the error "maximum connection count reached".
+func RefuseCount(nc net.Conn) error { return refuse(nc, refuseCount) }
 
 // TooLongError says that a message exceeds what one end accepts, in bytes. Size
 // is 0 where nobody knows it.

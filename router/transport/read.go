@@ -18,10 +18,7 @@ func (c *Conn) read() {
 	switch {
 	case errors.Is(err, errDeaf): // the writer still has something to say
 	case isFault:
-		c.endWith(err, &wamp.Abort{
-			Reason:  wamp.URI(fault.URI),
-			Details: wamp.Dict{"message": fault.Message()},
-		})
+		c.Abort(fault)
 	case hasParted:
 		c.endWith(parted.error, nil)
 	default:
@@ -81,7 +78,7 @@ func violation(err error) error { return wire.Errorf(wire.ErrProtocolViolation, 
 
 func (c *Conn) readAll() error {
 	for {
-		kind, payload, own, err := c.framing.read(c.lim.Message)
+		kind, payload, own, err := c.framing.read(&c.accepts)
 		if _, long := errors.AsType[*TooLongError](err); long {
 			return wire.Errorf(wire.ErrLimit, "%v", err)
 		}

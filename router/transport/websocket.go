@@ -71,18 +71,19 @@ func (r *readOnly) taken() []byte {
 type partedError struct{ error }
 
 // read reads one message. Pings are answered on the way, and pongs dropped.
-func (f *websocket) read(limit int) (kind byte, payload []byte, own bool, err error) {
-	payload, err = f.next(limit)
+func (f *websocket) read(accepts *accepted) (kind byte, payload []byte, own bool, err error) {
+	payload, err = f.next(accepts)
 	return frameMessage, payload, false, err
 }
 
-func (f *websocket) next(limit int) ([]byte, error) {
+func (f *websocket) next(accepts *accepted) ([]byte, error) {
 	if f.held != nil {
 		recycle(f.held)
 		f.held = nil
 	}
-	f.in.SetReadLimit(int64(limit))
+	f.in.SetReadLimit(int64(accepts.most)) // it cannot change while gorilla reads
 	opcode, r, err := f.in.NextReader()
+	limit := int(accepts.now.Load())
 	if err != nil {
 		return nil, f.failed(err, limit)
 	}
@@ -90,8 +91,11 @@ func (f *websocket) next(limit int) ([]byte, error) {
 		return nil, f.refuse(gorilla.CloseUnsupportedData, "a message of this subprotocol is %s, got %s", opcodes[f.data], opcodes[opcode])
 	}
 	f.held = buffers.Get().(*[]byte)
-	payload, err := readAll(r, *f.held)
+	payload, err := readAll(io.LimitReader(r, int64(limit)+1), *f.held)
 	*f.held = payload
+	if err == nil && len(payload) > limit {
+		err = gorilla.ErrReadLimit
+	}
 	if err != nil {
 		return nil, f.failed(err, limit)
 	}
