@@ -24,6 +24,8 @@ type Options struct {
 	Log          *slog.Logger
 	Transport    transport.Limits
 	Session      SessionLimits
+	Door         DoorLimits
+	Origins      []string // of pages that may use a websocket, beside our own
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -34,6 +36,7 @@ type Router struct {
 	engine    nexus.Router
 	directory *directory
 	host      host
+	door      *door
 
 	mu        sync.Mutex
 	closing   bool
@@ -47,7 +50,7 @@ type Router struct {
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
-		log: opts.Log, limits: opts, directory: newDirectory(),
+		log: opts.Log, limits: opts, directory: newDirectory(), door: newDoor(opts.Door, opts.Log),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
@@ -70,8 +73,16 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	return r, nil
 }
 
-// Serve accepts connections on ln until Close.
+// greet takes a connection as far as a session may begin, and names the peer.
+type greet func(net.Conn) (*transport.Conn, Identity, error)
+
+// Serve accepts connections on ln until Close. The kernel names the peers of a
+// unix socket; those of any other come through the door.
 func (r *Router) Serve(ln net.Listener) error {
+	greet := r.greetStranger
+	if ln.Addr().Network() == "unix" {
+		greet = r.greetLocal
+	}
 	r.mu.Lock()
 	if r.closing {
 		r.mu.Unlock()
@@ -95,7 +106,7 @@ func (r *Router) Serve(ln net.Listener) error {
 		}
 		go func() {
 			defer r.serving.Done()
-			r.serve(nc)
+			r.serve(nc, greet)
 		}()
 	}
 }
@@ -114,8 +125,8 @@ func (r *Router) track(nc net.Conn) bool {
 }
 
 // serve takes one connection from its first byte to its end.
-func (r *Router) serve(nc net.Conn) {
-	conn, err := r.open(nc)
+func (r *Router) serve(nc net.Conn, greet greet) {
+	conn, err := r.open(nc, greet)
 	if err != nil {
 		r.log.Debug("no connection", "error", err)
 		return
@@ -128,9 +139,9 @@ func (r *Router) serve(nc net.Conn) {
 }
 
 // open identifies the peer, and attaches it to the engine.
-func (r *Router) open(nc net.Conn) (*transport.Conn, error) {
+func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, error) {
 	defer r.attaching.Done()
-	conn, id, err := r.handshake(nc)
+	conn, id, err := greet(nc)
 	r.mu.Lock()
 	delete(r.raw, nc)
 	if err == nil {
@@ -151,19 +162,6 @@ func (r *Router) open(nc net.Conn) (*transport.Conn, error) {
 	r.conns[conn] = true
 	r.mu.Unlock()
 	return conn, nil
-}
-
-func (r *Router) handshake(nc net.Conn) (*transport.Conn, Identity, error) {
-	id, denied := identify(nc)
-	if denied != nil && id.AuthID == "" {
-		return nil, id, denied
-	}
-	var guard transport.Guard = newGuard(id, r.limits.Session, r.directory)
-	if denied != nil {
-		guard = doorkeeper{denied}
-	}
-	conn, err := transport.Accept(nc, r.limits.Transport, guard)
-	return conn, id, err
 }
 
 // shutdown is how long Close waits for peers, in all.

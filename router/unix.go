@@ -14,6 +14,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 	"golang.org/x/sys/unix"
 
+	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -165,6 +166,20 @@ func identify(nc net.Conn) (Identity, error) {
 		return id, wire.Errorf(wire.ErrNotAuthorized, "this daemon belongs to uid %d, not to uid %d", own, cred.Uid)
 	}
 	return id, nil
+}
+
+// greetLocal shakes hands with a peer of a unix socket.
+func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, Identity, error) {
+	id, denied := identify(nc)
+	if denied != nil && id.AuthID == "" {
+		return nil, id, denied
+	}
+	var guard transport.Guard = newGuard(id, r.limits.Session, r.directory)
+	if denied != nil {
+		guard = doorkeeper{denied}
+	}
+	conn, err := transport.Accept(nc, r.limits.Transport, guard)
+	return conn, id, err
 }
 
 // doorkeeper is the guard of a peer that is refused: it answers the first

@@ -1,0 +1,303 @@
+package router
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// DoorLimits bounds what those may cost who have not authenticated, which is
+// until WELCOME. An address is an IPv4 address or an IPv6 /64.
+type DoorLimits struct {
+	Connections int           // that wait at the door, in all
+	PerAddress  int           // of them, from one address
+	Deadline    time.Duration // from the first packet to WELCOME
+	Bytes       int           // of one message, or of the head of an HTTP request
+	Failures    int           // connections of one address that may end without WELCOME
+	Forgiven    float64       // failures that are forgotten in a second
+	Addresses   int           // whose failures are remembered
+}
+
+// DefaultDoorLimits are those of DESIGN.
+func DefaultDoorLimits() DoorLimits {
+	return DoorLimits{
+		Connections: 64, PerAddress: 8, Deadline: 10 * time.Second, Bytes: 8 << 10,
+		Failures: 20, Forgiven: 5, Addresses: 1024,
+	}
+}
+
+// door is where connections wait until they have authenticated: who has is
+// neither counted nor slowed by those who have not.
+type door struct {
+	lim  DoorLimits
+	hits hits
+
+	mu       sync.Mutex
+	waiting  map[netip.Prefix][]*visitor // the oldest first
+	count    int
+	failures map[netip.Prefix]*allowance
+}
+
+func newDoor(lim DoorLimits, log *slog.Logger) *door {
+	return &door{
+		lim: lim, hits: hits{log: log, seen: map[string]*seen{}},
+		waiting: map[netip.Prefix][]*visitor{}, failures: map[netip.Prefix]*allowance{},
+	}
+}
+
+// visitor is a connection that waits at the door.
+type visitor struct {
+	door   *door
+	nc     net.Conn
+	from   netip.Prefix
+	since  time.Time
+	barred bool // its address has failed too often
+	timer  *time.Timer
+	left   bool // guarded by door.mu
+
+	mu       sync.Mutex
+	refuse   func(*wire.Error) // says why it may not come in and closes nc
+	sentAway bool
+}
+
+// enter counts nc as waiting. A crowd makes room: the oldest of the address
+// that has the most is sent away.
+func (d *door) enter(nc net.Conn) *visitor {
+	v := &visitor{door: d, nc: nc, from: addressOf(nc), since: time.Now()}
+	v.refuse = func(*wire.Error) { _ = nc.Close() }
+	d.mu.Lock()
+	v.barred = !d.mayFail(v.from, v.since)
+	d.waiting[v.from] = append(d.waiting[v.from], v)
+	d.count++
+	v.timer = time.AfterFunc(d.lim.Deadline, func() { v.sendAway(d.overDeadline) })
+	var crowded func(*visitor) *wire.Error
+	var oldest *visitor
+	switch {
+	case len(d.waiting[v.from]) > d.lim.PerAddress:
+		crowded, oldest = d.overPerAddress, d.waiting[v.from][0]
+	case d.count > d.lim.Connections:
+		crowded, oldest = d.overConnections, d.busiest()[0]
+	}
+	d.mu.Unlock()
+	if oldest != nil {
+		oldest.sendAway(crowded)
+	}
+	return v
+}
+
+// busiest are the visitors of the address that has the most; of several such,
+// of the one that has waited longest. d.mu is held.
+func (d *door) busiest() []*visitor {
+	var most []*visitor
+	for _, list := range d.waiting {
+		if len(list) > len(most) || len(list) == len(most) && list[0].since.Before(most[0].since) {
+			most = list
+		}
+	}
+	return most
+}
+
+// leave ends the wait, once: it reports whether this was the end.
+func (v *visitor) leave(welcome bool) bool {
+	d := v.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if v.left {
+		return false
+	}
+	v.left = true
+	v.timer.Stop()
+	d.count--
+	rest := slices.DeleteFunc(d.waiting[v.from], func(w *visitor) bool { return w == v })
+	if d.waiting[v.from] = rest; len(rest) == 0 {
+		delete(d.waiting, v.from)
+	}
+	if !welcome && !v.barred {
+		d.failed(v.from, time.Now())
+	}
+	return true
+}
+
+// sendAway refuses a visitor that still waits because it is over a limit.
+func (v *visitor) sendAway(over func(*visitor) *wire.Error) {
+	if !v.leave(false) {
+		return
+	}
+	why := over(v)
+	v.mu.Lock()
+	refuse := v.refuse
+	v.sentAway = true
+	v.mu.Unlock()
+	refuse(why)
+}
+
+// speaks sets how the visitor is refused from here on: that depends on how far
+// its protocol has got.
+func (v *visitor) speaks(refuse func(*wire.Error)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.refuse = refuse
+}
+
+// wasSentAway reports whether refuse was used.
+func (v *visitor) wasSentAway() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.sentAway
+}
+
+// One function for each limit, called once for each visitor that is over it.
+
+func (d *door) overConnections(v *visitor) *wire.Error {
+	return d.hits.over("door_connections", v.from, "more than %d connections have not authenticated", d.lim.Connections)
+}
+
+func (d *door) overPerAddress(v *visitor) *wire.Error {
+	return d.hits.over("door_per_address", v.from, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
+}
+
+func (d *door) overDeadline(v *visitor) *wire.Error {
+	return d.hits.over("door_deadline", v.from, "no session within %v of connecting", d.lim.Deadline)
+}
+
+func (d *door) overBytes(v *visitor) *wire.Error {
+	return d.hits.over("door_bytes", v.from, "a message of more than %d bytes before WELCOME", d.lim.Bytes)
+}
+
+func (d *door) overFailures(v *visitor) *wire.Error {
+	return d.hits.over("door_failures", v.from, "too many connections of this address have failed: wait a second")
+}
+
+// greeter is the guard of a visitor, around that of its session.
+type greeter struct {
+	transport.Guard
+	visitor *visitor
+	spoken  func() // a first message has arrived
+	welcome func() // it may say more now
+}
+
+func (g greeter) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+	g.spoken()
+	return g.Guard.Inbound(msg)
+}
+
+func (g greeter) Outbound(msg wamp.Message) wamp.Message {
+	if _, ok := msg.(*wamp.Welcome); ok && g.visitor.leave(true) {
+		g.welcome()
+	}
+	return g.Guard.Outbound(msg)
+}
+
+func (g greeter) Closed() []wamp.Message {
+	g.visitor.leave(false)
+	return g.Guard.Closed()
+}
+
+// remote is the address of the other end, the zero Addr if it has none.
+func remote(nc net.Conn) netip.Addr {
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// addressOf is what counts as one address.
+func addressOf(nc net.Conn) netip.Prefix {
+	addr, bits := remote(nc), 64
+	if addr.Is4() {
+		bits = 32
+	}
+	prefix, _ := addr.Prefix(bits) // no error: both have that many bits
+	return prefix
+}
+
+// allowance is how many connections of an address may still fail: a bucket that
+// fills with time.
+type allowance struct {
+	left float64
+	at   time.Time
+}
+
+func (d *door) left(a *allowance, now time.Time) float64 {
+	return min(float64(d.lim.Failures), a.left+now.Sub(a.at).Seconds()*d.lim.Forgiven)
+}
+
+// mayFail reports whether an address may try again. d.mu is held.
+func (d *door) mayFail(from netip.Prefix, now time.Time) bool {
+	a := d.failures[from]
+	return a == nil || d.left(a, now) >= 1
+}
+
+// failed takes one from what an address may do wrong. d.mu is held.
+func (d *door) failed(from netip.Prefix, now time.Time) {
+	a := d.failures[from]
+	if a == nil {
+		d.forget(now)
+		a = &allowance{left: float64(d.lim.Failures), at: now}
+		d.failures[from] = a
+	}
+	a.left, a.at = max(d.left(a, now)-1, 0), now
+}
+
+// forget makes room to remember another address: those go that may fail as
+// often as any, else the one that has failed least. d.mu is held.
+func (d *door) forget(now time.Time) {
+	if len(d.failures) < d.lim.Addresses {
+		return
+	}
+	var least netip.Prefix
+	most := -1.0
+	for from, a := range d.failures {
+		left := d.left(a, now)
+		if left >= float64(d.lim.Failures) {
+			delete(d.failures, from)
+		} else if left > most {
+			least, most = from, left
+		}
+	}
+	if len(d.failures) >= d.lim.Addresses {
+		delete(d.failures, least)
+	}
+}
+
+// hits reports the limits that are met, each so rarely that a crowd does not
+// fill the log.
+type hits struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	seen map[string]*seen // by the name of the limit
+}
+
+// seen is how often a limit was met since a line last said so.
+type seen struct {
+	said  time.Time
+	times int
+}
+
+const sayHitsEvery = 10 * time.Second
+
+// over counts a refusal and words it for the peer.
+func (h *hits) over(limit string, from netip.Prefix, format string, a ...any) *wire.Error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.seen[limit]
+	if s == nil {
+		s = &seen{}
+		h.seen[limit] = s
+	}
+	s.times++
+	if time.Since(s.said) >= sayHitsEvery {
+		h.log.Info("limit met", "limit", limit, "address", from.Addr().String(), "times", s.times)
+		s.said, s.times = time.Now(), 0
+	}
+	return wire.Errorf(wire.ErrLimit, "limit "+limit+": "+format, a...)
+}

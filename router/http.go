@@ -1,0 +1,134 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// websocketPath is where HTTP becomes WAMP.
+const websocketPath = "/ws"
+
+// upgrade lets net/http answer the one request of a visitor, and returns the
+// connection if that has made a websocket of it.
+func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, error) {
+	v.speaks(v.refuseHTTP)
+	page := &page{router: r, visitor: v, guard: guard, err: errors.New("HTTP, and no websocket")}
+	over := make(chan struct{})
+	server := &http.Server{
+		Handler:           page,
+		ReadHeaderTimeout: r.limits.Door.Deadline + time.Second, // the door is first, and says why
+		MaxHeaderBytes:    r.limits.Door.Bytes,
+		Protocols:         &http.Protocols{},
+		ErrorLog:          log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateHijacked:
+				page.over = sync.OnceFunc(func() { close(over) })
+			case http.StateClosed:
+				close(over)
+			}
+		},
+	}
+	server.Protocols.SetHTTP1(true)
+	server.SetKeepAlivesEnabled(false)
+	_ = server.Serve(&oneShot{Conn: v.nc})
+	<-over
+	return page.conn, page.err
+}
+
+// oneShot is a listener on which one connection has arrived.
+type oneShot struct {
+	net.Conn
+	taken bool
+}
+
+func (o *oneShot) Accept() (net.Conn, error) {
+	if o.taken {
+		return nil, io.EOF
+	}
+	o.taken = true
+	return o.Conn, nil
+}
+
+func (o *oneShot) Close() error   { return nil }
+func (o *oneShot) Addr() net.Addr { return o.LocalAddr() }
+
+// refuseHTTP answers before the request is complete.
+func (v *visitor) refuseHTTP(why *wire.Error) {
+	text := why.Message() + "\n"
+	_ = v.nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = fmt.Fprintf(v.nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
+	_ = v.nc.Close()
+}
+
+// page answers the request of one visitor.
+type page struct {
+	router  *Router
+	visitor *visitor
+	guard   transport.Guard
+	over    func() // once the connection is not net/http's any more
+	conn    *transport.Conn
+	err     error
+}
+
+func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	p.visitor.speaks(func(*wire.Error) { _ = p.visitor.nc.Close() }) // its answer has begun
+	defer func() {
+		if p.over != nil {
+			p.over()
+		}
+	}()
+	if code, why := p.judge(req); why != "" {
+		p.err = fmt.Errorf("%s %s is refused: %s", req.Method, req.URL.Path, why)
+		http.Error(w, why, code)
+		return
+	}
+	p.err = errors.New("websockets are not spoken yet")
+	http.Error(w, "websockets are not spoken yet", http.StatusNotImplemented)
+}
+
+// judge says in a sentence what is wrong with a request, if anything is.
+func (p *page) judge(req *http.Request) (code int, why string) {
+	switch origins := req.Header.Values("Origin"); {
+	case p.visitor.barred:
+		return http.StatusServiceUnavailable, p.router.door.overFailures(p.visitor).Message()
+	case !ownHost(req.Host, p.visitor.nc.LocalAddr()):
+		return http.StatusForbidden, "this is not the Host of a loopback address, with the port"
+	case len(origins) > 1 || len(origins) == 1 && !p.allowed(origins[0], req.Host):
+		return http.StatusForbidden, "pages of this Origin may not use this daemon"
+	case req.URL.Path != websocketPath:
+		return http.StatusNotFound, "there is nothing here but a websocket at " + websocketPath
+	}
+	return 0, ""
+}
+
+// allowed reports whether pages of origin may connect: our own, and those of
+// Options.Origins.
+func (p *page) allowed(origin, host string) bool {
+	return origin == "http://"+host || slices.Contains(p.router.limits.Origins, origin)
+}
+
+// ownHost reports whether a Host header is one that leads to this machine alone:
+// a page whose name was pointed at a loopback address (DNS rebinding) sends that
+// name.
+func ownHost(header string, at net.Addr) bool {
+	tcp, _ := at.(*net.TCPAddr)
+	host, port, err := net.SplitHostPort(header)
+	if err != nil || tcp == nil || port != fmt.Sprint(tcp.Port) {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
