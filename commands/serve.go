@@ -26,6 +26,7 @@ type serveOptions struct {
 	*streams
 
 	socket  string
+	tcp     []string
 	name    string
 	enable  []string
 	disable []string
@@ -57,6 +58,9 @@ func (o *serveOptions) command() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket `PATH` to serve (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	f.StringArrayVar(&o.tcp, "listen", nil, "serve `tcp://127.0.0.1:PORT` too, without authentication, to this machine only")
+	_ = f.MarkHidden("listen") // not to become a habit: no setting and no help
+	onlyOnCommandLine(f, "listen")
 	f.StringVar(&o.name, "name", "", "the name of this machine (default: its host name)")
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
@@ -91,7 +95,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	}
 	d.router, err = router.New(ctx, router.Options{
 		Capabilities: caps, Log: d.log,
-		Transport: transport.DefaultLimits(), Session: router.DefaultSessionLimits(),
+		Transport: transport.DefaultLimits(), Session: router.DefaultSessionLimits(), Door: router.DefaultDoorLimits(),
 	})
 	if err != nil {
 		closeAll(listeners)
@@ -103,7 +107,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	for _, ln := range listeners {
 		go func() { failed <- d.router.Serve(ln) }()
 	}
-	d.log.Info("serving", "capabilities", namesOf(caps), "socket", listeners[0].Addr().String())
+	d.announce(caps, listeners)
 	o.streams.reloading.Store(true)
 	if err := ready(o.readyFD); err != nil {
 		return err
@@ -111,6 +115,22 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	notify(d.log, daemon.SdNotifyReady)
 	defer notify(d.log, daemon.SdNotifyStopping)
 	return d.run(ctx, failed)
+}
+
+// announce says what is served, and where.
+func (d *service) announce(caps []capabilities.Capability, listeners []net.Listener) {
+	where := []any{"capabilities", namesOf(caps), "socket", listeners[0].Addr().String()}
+	var open []string
+	for _, ln := range listeners {
+		if ln.Addr().Network() == "tcp" {
+			open = append(open, "tcp://"+ln.Addr().String())
+		}
+	}
+	if len(open) > 0 {
+		where = append(where, "listen", strings.Join(open, ","))
+		d.log.Warn("no authentication: whoever has an account on this machine can connect, and call what it offers", "listen", strings.Join(open, ","))
+	}
+	d.log.Info("serving", where...)
 }
 
 // run reloads and reports until ctx ends or a listener fails.
@@ -202,8 +222,36 @@ func offered(flag string, asked, names []string) error {
 	return nil
 }
 
-// listen takes the sockets that systemd hands over, else opens its own.
+// listen opens what is asked for; a unix socket comes first.
 func (o *serveOptions) listen() ([]net.Listener, error) {
+	listeners, err := o.listenUnix()
+	if err != nil {
+		return nil, err
+	}
+	for _, url := range o.tcp {
+		ln, err := listenTCP(url)
+		if err != nil {
+			closeAll(listeners)
+			return nil, err
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+func listenTCP(url string) (net.Listener, error) {
+	ln, err := router.ListenTCP(url)
+	if _, refused := errors.AsType[*router.AddressError](err); refused {
+		return nil, usage("--listen: %v", err).hint("dconn serve --listen tcp://127.0.0.1:5020")
+	}
+	if err != nil {
+		return nil, own("--listen %s: %v", url, err).hint("a port that is free is found by: dconn serve --listen tcp://127.0.0.1:0")
+	}
+	return ln, nil
+}
+
+// listenUnix takes the sockets that systemd hands over, else opens its own.
+func (o *serveOptions) listenUnix() ([]net.Listener, error) {
 	handed, err := activation.Listeners()
 	if err != nil {
 		return nil, own("socket activation: %v", err)

@@ -156,7 +156,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, error) {
 		r.log.Warn("session cut off", "peer", id.AuthID, "reason", why.URI, "message", why.Message())
 	})
 	if err := r.engine.AttachClient(peer, id.transportDetails()); err != nil {
-		r.log.Info("no session", "peer", id.AuthID, "error", err)
+		r.log.Debug("no session", "peer", id.AuthID, "error", err)
 	}
 	r.mu.Lock()
 	r.conns[conn] = true
