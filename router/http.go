@@ -95,8 +95,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, why, code)
 		return
 	}
-	p.err = errors.New("websockets are not spoken yet")
-	http.Error(w, "websockets are not spoken yet", http.StatusNotImplemented)
+	p.conn, p.err = transport.AcceptWebsocket(w, req, p.router.strangerLimits(), p.guard)
 }
 
 // judge says in a sentence what is wrong with a request, if anything is.

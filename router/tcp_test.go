@@ -170,7 +170,7 @@ func TestCloseWithStrangers(t *testing.T) {
 	for _, words := range []string{
 		"", "\x7f", "\x7f\xf1", rawHello, rawHello + "\x00\x00\x10\x00[1", "G", "GET / HTTP/1.1\r\nHost: x\r\n",
 		"POST / HTTP/1.1\r\nHost: " + s.address + "\r\nContent-Length: 100\r\n\r\nhel",
-		"\x16\x03\x01", "\x00", rawHello + jsonFrame(`[1,"deskconn",{"roles":{"caller":{}}}]`),
+		"\x16\x03\x01", "\x00", "GET /ws HTTP/1.1\r\nHost: " + s.address + "\r\nSec-WebSocket-Protocol: wamp.2.json\r\n" + upgradeHead + "\r\n", rawHello + jsonFrame(`[1,"deskconn",{"roles":{"caller":{}}}]`),
 	} {
 		for range 5 {
 			s.walk("127.0.0.1", words)
