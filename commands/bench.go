@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,18 +17,23 @@ import (
 
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/wire"
 )
 
 func newBench(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "measure how fast calls and events go through the daemon",
-		Long: lines("Measure calls (rpc) or events (pubsub) through the daemon, from sessions that this",
-			"command opens itself. Loss is what was sent and did not arrive: an answer to each",
-			"call, each event at each subscriber. CPU is of the daemon, where the kernel tells."),
-		Example: "  dconn bench rpc --callers 10 --callees 4\n  dconn bench pubsub --subscribers 100 --duration 10s -o json",
-		Args:    known,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "measure how fast calls and events go through a router",
+		Long: lines("Measure calls (rpc) or events (pubsub) through the daemon, or through any other WAMP",
+			"router, from sessions that this command opens itself. Refused is what was answered",
+			"with an error. Lost is what was sent and neither arrived nor was refused: an answer to",
+			"each call, each event at each subscriber. Neither ends the measurement, nor makes it a",
+			"failure. CPU is of the daemon, where the kernel tells; with --router it is unknown."),
+		Example: lines("  dconn bench rpc --callers 10 --callees 4",
+			"  dconn bench pubsub --subscribers 100 --duration 10s -o json",
+			"  dconn bench rpc --router ws://127.0.0.1:8080/ws --realm realm1"),
+		Args: known,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newBenchRPC(s), newBenchPubSub(s))
 	return cmd
@@ -48,7 +54,8 @@ type benchOptions struct {
 const maxBench = 10000
 
 func (o *benchOptions) addFlags(f *pflag.FlagSet, window int, what string) {
-	o.target.addFlags(f, 10*time.Second, "give up if the daemon does not answer for this long; 0 waits for ever")
+	o.target.addFlags(f, 10*time.Second, "give up if the router does not answer for this long; 0 waits for ever")
+	o.addRouterFlags(f)
 	o.output.addFlags(o.streams, f, "table", "json", "ndjson", "template")
 	o.duration = seconds(5 * time.Second)
 	f.Var(&o.duration, "duration", "how long to measure")
@@ -73,7 +80,10 @@ func (o *benchOptions) check(cmd *cobra.Command, counts map[string]int) error {
 	if o.duration <= 0 {
 		return usage("--duration must be longer than 0")
 	}
-	return nil
+	if o.router == "" {
+		return nil
+	}
+	return client.CheckURL(o.router)
 }
 
 func (o *benchOptions) payload() []any { return []any{strings.Repeat("x", o.size)} }
@@ -100,22 +110,90 @@ func leaveAll(all []*session.Session) {
 	}
 }
 
-// measure runs load for the duration, and shows how long it still takes.
-func (o *benchOptions) measure(ctx context.Context, load func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(o.duration))
+// inTime asks the router for something, within -W.
+func (o *benchOptions) inTime(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
+	return ask(ctx)
+}
+
+// shift is the time in which a bench measures, and those who work then.
+type shift struct {
+	wait      time.Duration   // for each answer
+	answers   context.Context // which may come after the end
+	measuring context.Context
+	stop      context.CancelFunc
+	workers   sync.WaitGroup
+
+	mu     sync.Mutex
+	failed error
+}
+
+// measure lets those work whom load starts, for the duration or until one fails.
+func (o *benchOptions) measure(ctx context.Context, load func(*shift)) error {
+	s := &shift{wait: time.Duration(o.wait), answers: ctx}
+	s.measuring, s.stop = context.WithTimeout(ctx, time.Duration(o.duration))
 	shown := make(chan struct{})
 	go func() {
-		o.countdown(bounded, time.Duration(o.duration))
+		o.countdown(s.measuring, time.Duration(o.duration))
 		close(shown)
 	}()
-	err := load(bounded)
-	cancel()
+	load(s)
+	s.workers.Wait()
+	s.stop()
 	<-shown
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return err
+	return s.failed
+}
+
+// start lets a worker work; its first error ends the shift.
+func (s *shift) start(work func(*worker) error) {
+	s.workers.Go(func() {
+		w := newWorker(s)
+		defer w.leave(nil)
+		if err := work(w); err != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.failed = cmp.Or(s.failed, err)
+			s.stop()
+		}
+	})
+}
+
+// worker waits for answers with its context, which ends when one takes too
+// long.
+type worker struct {
+	context.Context
+
+	shift *shift
+	leave context.CancelCauseFunc
+	watch *time.Timer // nil: it waits for ever
+}
+
+func newWorker(s *shift) *worker {
+	w := &worker{shift: s}
+	w.Context, w.leave = context.WithCancelCause(s.answers)
+	if s.wait > 0 {
+		w.watch = time.AfterFunc(s.wait, func() { w.leave(timedOut{s.wait}) })
+	}
+	return w
+}
+
+// more reports whether there is still time to ask for something. The wait for
+// its answer begins.
+func (w *worker) more() bool {
+	if w.watch != nil {
+		w.watch.Reset(w.shift.wait)
+	}
+	return w.shift.measuring.Err() == nil
+}
+
+// refused reports whether err is an answer: s lives on.
+func refused(s *session.Session, err error) bool {
+	_, isAnswer := errors.AsType[*wire.Error](err)
+	return isAnswer && s.Err() == nil
 }
 
 // figures are what a bench found.
@@ -123,6 +201,7 @@ type figures struct {
 	what     string
 	sent     int64
 	received int64
+	refused  int64
 	lost     int64
 	took     time.Duration
 	times    *histogram
@@ -131,7 +210,7 @@ type figures struct {
 
 func (o *benchOptions) show(r figures) error {
 	doc := map[string]any{
-		"bench": r.what, "sent": r.sent, "received": r.received, "lost": r.lost,
+		"bench": r.what, "sent": r.sent, "received": r.received, "refused": r.refused, "lost": r.lost,
 		"per_second": int64(float64(r.received) / r.took.Seconds()), "seconds": r.took.Seconds(), "size": o.size,
 		"daemon_cpu_us": nil,
 	}
@@ -141,7 +220,7 @@ func (o *benchOptions) show(r figures) error {
 	if r.cpu >= 0 && r.received > 0 {
 		doc["daemon_cpu_us"] = float64(r.cpu.Microseconds()) / float64(r.received)
 	}
-	columns := []string{"bench", "per_second", "p50_us", "p90_us", "p99_us", "p999_us", "sent", "received", "lost", "daemon_cpu_us"}
+	columns := []string{"bench", "per_second", "p50_us", "p90_us", "p99_us", "p999_us", "sent", "received", "refused", "lost", "daemon_cpu_us"}
 	if o.format == "table" { // for people
 		for _, name := range []string{"p50_us", "p90_us", "p99_us", "p999_us", "daemon_cpu_us"} {
 			if v, ok := doc[name].(float64); ok {
@@ -175,6 +254,9 @@ func (s *streams) countdown(ctx context.Context, d time.Duration) {
 // what it returns says how much there was since. It is negative for a daemon
 // that this user may not look at, or whose socket is not its own.
 func (o *benchOptions) daemonCPU() func() time.Duration {
+	if o.router != "" {
+		return func() time.Duration { return -1 }
+	}
 	pid, err := client.ServerPID(cmp.Or(o.socket, client.FindSocket()))
 	before, ok := cpuOf(pid)
 	return func() time.Duration {

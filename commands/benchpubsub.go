@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +48,10 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 	all := make([]*histogram, len(subscribers))
 	for i, s := range subscribers {
 		all[i] = &histogram{}
-		if err := s.Subscribe(ctx, r.topic, session.Exact, func(e *session.Event) { r.receive(all[i], e) }); err != nil {
+		err := o.inTime(ctx, func(ctx context.Context) error {
+			return s.Subscribe(ctx, r.topic, session.Exact, func(e *session.Event) { r.receive(all[i], e) })
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -60,17 +62,15 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 	}
 	cpu, began := o.daemonCPU(), time.Now()
 	r.began = began
-	err = o.measure(ctx, func(ctx context.Context) error {
+	err = o.measure(ctx, func(shift *shift) {
 		for _, s := range publishers {
-			r.publishers.Go(func() { r.publish(ctx, s, o.window) })
+			shift.start(func(w *worker) error { return r.publish(w, s, max(o.window/2, 1)) })
 		}
-		r.publishers.Wait()
-		return r.failed
 	})
 	if err != nil {
 		return err
 	}
-	expected := r.sent.Load() * int64(o.subscribers)
+	expected := (r.sent.Load() - r.refused.Load()) * int64(o.subscribers)
 	if err := r.await(ctx, subscribers, expected); err != nil {
 		return err
 	}
@@ -81,23 +81,21 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 		times.merge(h)
 	}
 	return o.show(figures{
-		what: "pubsub", sent: r.sent.Load(), received: r.received.Load(), lost: expected - r.received.Load(),
+		what: "pubsub", sent: r.sent.Load(), received: r.received.Load(),
+		refused: r.refused.Load(), lost: expected - r.received.Load(),
 		took: took, times: &times, cpu: cpu(),
 	})
 }
 
 // pubSubRun is what the sessions of a bench have in common.
 type pubSubRun struct {
-	topic      string
-	args       []any
-	began      time.Time
-	publishers sync.WaitGroup
-	sent       atomic.Int64
-	received   atomic.Int64
-	arrived    chan struct{} // something did
-
-	mu     sync.Mutex
-	failed error
+	topic    string
+	args     []any
+	began    time.Time
+	sent     atomic.Int64
+	refused  atomic.Int64
+	received atomic.Int64
+	arrived  chan struct{} // something did
 }
 
 func (r *pubSubRun) receive(times *histogram, e *session.Event) {
@@ -111,44 +109,40 @@ func (r *pubSubRun) receive(times *histogram, e *session.Event) {
 	}
 }
 
-// publish publishes until ctx ends, window events ahead of what the router has
-// acknowledged. What it has sent then is acknowledged.
-func (r *pubSubRun) publish(ctx context.Context, s *session.Session, window int) {
-	err := r.publishAll(ctx, s, max(window/2, 1))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failed == nil {
-		r.failed = err
-	}
-}
-
-func (r *pubSubRun) publishAll(ctx context.Context, s *session.Session, batch int) error {
-	lasting := context.WithoutCancel(ctx)
+// publish publishes as long as there is time, two batches ahead of what the
+// router has acknowledged. What it has sent then is acknowledged.
+func (r *pubSubRun) publish(w *worker, s *session.Session, batch int) error {
 	var last *session.Receipt
-	for over := false; !over; {
+	for w.more() {
 		for range batch - 1 {
-			if err := s.Publish(lasting, r.topic, r.args, r.stamp(), false); err != nil {
+			if err := s.Publish(w, r.topic, r.args, r.stamp(), false); err != nil {
 				return err
 			}
 			r.sent.Add(1)
 		}
-		receipt, err := s.PublishAcknowledged(lasting, r.topic, r.args, r.stamp())
+		receipt, err := s.PublishAcknowledged(w, r.topic, r.args, r.stamp())
 		if err != nil {
 			return err
 		}
 		r.sent.Add(1)
-		over = ctx.Err() != nil
-		for _, due := range []*session.Receipt{last, &receipt} {
-			if due == nil || due == &receipt && !over {
-				continue
-			}
-			if _, err := due.Wait(lasting); err != nil {
-				return err
-			}
+		if err := r.acknowledged(w, s, last); err != nil {
+			return err
 		}
 		last = &receipt
 	}
-	return nil
+	return r.acknowledged(w, s, last)
+}
+
+func (r *pubSubRun) acknowledged(w *worker, s *session.Session, receipt *session.Receipt) error {
+	if receipt == nil {
+		return nil
+	}
+	_, err := receipt.Wait(w)
+	if err != nil && refused(s, err) {
+		r.refused.Add(1)
+		return nil
+	}
+	return err
 }
 
 func (r *pubSubRun) stamp() map[string]any {

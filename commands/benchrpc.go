@@ -45,8 +45,8 @@ func (o *benchRPCOptions) run(ctx context.Context) error {
 	}
 	uri := benchURI()
 	for i, s := range callees {
-		err := s.Register(ctx, fmt.Sprintf("%s.n%d", uri, i), func(_ context.Context, call *session.Invocation) (session.Result, error) {
-			return session.Result{Args: call.Args}, nil
+		err := o.inTime(ctx, func(ctx context.Context) error {
+			return s.Register(ctx, fmt.Sprintf("%s.n%d", uri, i), echo)
 		})
 		if err != nil {
 			return err
@@ -59,50 +59,56 @@ func (o *benchRPCOptions) run(ctx context.Context) error {
 	}
 	r := rpcRun{args: o.payload()}
 	cpu, began := o.daemonCPU(), time.Now()
-	err = o.measure(ctx, func(ctx context.Context) error {
+	err = o.measure(ctx, func(shift *shift) {
 		for i, s := range callers {
 			for range o.window {
-				r.workers.Go(func() { r.call(ctx, s, fmt.Sprintf("%s.n%d", uri, i%o.callees)) })
+				shift.start(func(w *worker) error { return r.call(w, s, fmt.Sprintf("%s.n%d", uri, i%o.callees)) })
 			}
 		}
-		r.workers.Wait()
-		return r.failed
 	})
 	if err != nil {
 		return err
 	}
 	return o.show(figures{
-		what: "rpc", sent: r.sent.Load(), received: r.times.n, lost: r.sent.Load() - r.times.n,
+		what: "rpc", sent: r.sent.Load(), received: r.times.n, refused: r.refused.Load(),
+		lost: r.sent.Load() - r.times.n - r.refused.Load(),
 		took: time.Since(began), times: &r.times, cpu: cpu(),
 	})
+}
+
+func echo(_ context.Context, call *session.Invocation) (session.Result, error) {
+	return session.Result{Args: call.Args}, nil
 }
 
 // rpcRun is what the callers of a bench have in common.
 type rpcRun struct {
 	args    []any
-	workers sync.WaitGroup
 	sent    atomic.Int64
+	refused atomic.Int64
 
-	mu     sync.Mutex
-	times  histogram
-	failed error
+	mu    sync.Mutex
+	times histogram
 }
 
-// call calls until ctx ends; the last call is still waited for.
-func (r *rpcRun) call(ctx context.Context, s *session.Session, uri string) {
+// call calls as long as there is time; the last call is still waited for.
+func (r *rpcRun) call(w *worker, s *session.Session, uri string) error {
 	var times histogram
-	var err error
-	for ctx.Err() == nil && err == nil {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.times.merge(&times)
+	}()
+	for w.more() {
 		r.sent.Add(1)
 		began := time.Now()
-		if _, err = s.Call(context.WithoutCancel(ctx), uri, r.args, nil); err == nil {
+		switch _, err := s.Call(w, uri, r.args, nil); {
+		case err == nil:
 			times.add(time.Since(began))
+		case refused(s, err):
+			r.refused.Add(1)
+		default:
+			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.times.merge(&times)
-	if r.failed == nil {
-		r.failed = err
-	}
+	return nil
 }

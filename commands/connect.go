@@ -17,6 +17,8 @@ import (
 // target is the router a command talks to, and for how long.
 type target struct {
 	socket string
+	router string // the URL of another than the daemon, with its realm
+	realm  string
 	wait   seconds
 }
 
@@ -26,8 +28,17 @@ func (t *target) addFlags(f *pflag.FlagSet, wait time.Duration, meaning string) 
 	f.VarP(&t.wait, "wait", "W", meaning)
 }
 
+// addRouterFlags adds those of commands that also speak to other routers.
+func (t *target) addRouterFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.router, "router", "", "`URL` of a WAMP router to use instead of the daemon: "+client.Schemes)
+	f.StringVar(&t.realm, "realm", wire.Realm, "`REALM` to join on the --router")
+}
+
 // dial joins the router.
 func (t *target) dial(ctx context.Context) (*session.Session, error) {
+	if t.router != "" {
+		return client.DialURL(ctx, t.router, t.realm, "dconn/"+version)
+	}
 	path := t.socket
 	if path == "" {
 		path = client.FindSocket()

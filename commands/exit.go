@@ -140,7 +140,13 @@ func explain(err error, subject string) *failure {
 	}
 	if e, ok := errors.AsType[*client.UnreachableError](err); ok {
 		f := &failure{Code: exitUnreachable, Message: e.Error(), WAMP: &wire.Error{URI: wire.ErrLost}}
+		if !strings.HasPrefix(e.URL, "unix:") {
+			return f
+		}
 		return f.hint("is dconn serve running? start it with: dconn serve &")
+	}
+	if e, ok := errors.AsType[*client.URLError](err); ok {
+		return usage("%v", e)
 	}
 	if unsendable(err) {
 		return usage("%s", prefix(subject, err.Error()))
