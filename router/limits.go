@@ -1,0 +1,162 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Unit is what a limit is measured in.
+type Unit string
+
+// Units of limits.
+const (
+	Bytes    Unit = "bytes"
+	Count    Unit = "count"
+	Duration Unit = "duration"
+)
+
+// Limit is one bound on what a peer may cost.
+type Limit struct {
+	Name     string
+	Unit     Unit
+	Min, Max int64 // what it may be set to; a duration in nanoseconds
+	Doc      string
+
+	at func(*Options) any // where it stands there: *int, *time.Duration
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// Limits are all of them that can be set, in the order in which a connection
+// may meet them.
+var Limits = []Limit{
+	{"handshake", Duration, int64(100 * time.Millisecond), int64(10 * time.Minute),
+		"how long a connection may take to say which serializer it speaks",
+		func(o *Options) any { return &o.Transport.Handshake }},
+	{"message", Bytes, 4 * kib, 16 * mib,
+		"the longest message that is accepted",
+		func(o *Options) any { return &o.Transport.Message }},
+	{"depth", Count, 8, 128,
+		"how deep lists and dicts in a message may nest",
+		func(o *Options) any { return &o.Transport.Depth }},
+	{"calls", Count, 1, 1 << 20,
+		"calls in flight of one session",
+		func(o *Options) any { return &o.Session.Calls }},
+	{"registrations", Count, 1, 1 << 20,
+		"procedures that one session registers",
+		func(o *Options) any { return &o.Session.Registrations }},
+	{"subscriptions", Count, 1, 1 << 20,
+		"subscriptions of one session",
+		func(o *Options) any { return &o.Session.Subscriptions }},
+	{"queue", Bytes, 64 * kib, 1 * gib,
+		"what may wait for one session that reads slowly",
+		func(o *Options) any { return &o.Transport.Queue }},
+	{"stall", Duration, int64(100 * time.Millisecond), int64(time.Hour),
+		"how long a session may read nothing of what waits for it",
+		func(o *Options) any { return &o.Transport.Stall }},
+}
+
+// LimitNamed finds a limit by its name.
+func LimitNamed(name string) (Limit, bool) {
+	i := slices.IndexFunc(Limits, func(l Limit) bool { return l.Name == name })
+	if i < 0 {
+		return Limit{}, false
+	}
+	return Limits[i], true
+}
+
+// Of is the value in o: bytes, a count or nanoseconds.
+func (l Limit) Of(o *Options) int64 {
+	if d, ok := l.at(o).(*time.Duration); ok {
+		return int64(*d)
+	}
+	return int64(*l.at(o).(*int))
+}
+
+// Set gives the limit in o the value that text says: 4MiB, 1024, 10s. Its error
+// says the range.
+func (l Limit) Set(o *Options, text string) error {
+	v, err := l.parse(text)
+	if err != nil || v < l.Min || v > l.Max {
+		return fmt.Errorf("must be %s, got %q", l.Range(), text)
+	}
+	if d, ok := l.at(o).(*time.Duration); ok {
+		*d = time.Duration(v)
+		return nil
+	}
+	*l.at(o).(*int) = int(v)
+	return nil
+}
+
+// Range is what the limit may be set to, in words.
+func (l Limit) Range() string {
+	kind := map[Unit]string{Bytes: "a size", Count: "a whole number", Duration: "a duration"}[l.Unit]
+	return fmt.Sprintf("%s from %s to %s", kind, l.Text(l.Min), l.Text(l.Max))
+}
+
+func (l Limit) parse(text string) (int64, error) {
+	switch l.Unit {
+	case Duration:
+		d, err := time.ParseDuration(text)
+		return int64(d), err
+	case Bytes:
+		return parseBytes(text)
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// sizes are the units of bytes, the largest first.
+var sizes = []struct {
+	name  string
+	bytes int64
+}{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}, {"", 1}}
+
+func parseBytes(text string) (int64, error) {
+	for _, s := range sizes {
+		number, ok := strings.CutSuffix(text, s.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(number, 10, 64)
+		if n > gib { // above every limit, and the product might overflow
+			return n, errors.New("too large")
+		}
+		return n * s.bytes, err
+	}
+	return 0, nil // not reached: every text ends in ""
+}
+
+// Text writes v, a value of the limit, as Set reads it.
+func (l Limit) Text(v int64) string {
+	switch l.Unit {
+	case Duration:
+		return shortDuration(time.Duration(v))
+	case Bytes:
+		for _, s := range sizes {
+			if v%s.bytes == 0 && v >= s.bytes {
+				return strconv.FormatInt(v/s.bytes, 10) + s.name
+			}
+		}
+	}
+	return strconv.FormatInt(v, 10)
+}
+
+// shortDuration is 1m0s without what is zero at its end.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
