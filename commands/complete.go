@@ -98,6 +98,8 @@ func flagValues(f *pflag.Flag) cobra.CompletionFunc {
 	switch {
 	case f.Name == "enable" || f.Name == "disable":
 		return capabilityNames
+	case f.Name == "limit":
+		return limitWords
 	case f.Name == "get":
 		return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return firstURI("procedure", cobra.ShellCompDirectiveNoFileComp)(cmd, nil, typed)

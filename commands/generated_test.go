@@ -114,7 +114,7 @@ func TestManRenders(t *testing.T) {
 		}
 	}
 	for page, text := range map[string]string{
-		"dconn-exit-codes.7": "wamp.error.timeout", "dconn-formatting.7": `{"$bytes":"BASE64"}`, "dconn-environment.7": "DCONN_ARGS_TRUNCATED",
+		"dconn-exit-codes.7": "wamp.error.timeout", "dconn-formatting.7": `{"$bytes":"BASE64"}`, "dconn-environment.7": "DCONN_ARGS_TRUNCATED", "dconn-limits.7": "4MiB",
 	} {
 		if !strings.Contains(shown[page], text) {
 			t.Errorf("%s does not show %s", page, text)

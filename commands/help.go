@@ -49,6 +49,7 @@ type topic struct {
 var topics = []topic{
 	{"exit-codes", "what the exit codes mean", exitCodesText},
 	{"formatting", "how arguments are typed and output is formatted", formattingText},
+	{"limits", "what a peer may cost the daemon, and how to bound it", limitsText},
 	{"environment", "the variables that dconn reads, and sets for commands", environmentText},
 }
 

@@ -68,7 +68,7 @@ func commandPage(cmd *cobra.Command) string {
 	}
 	p.exitStatus()
 	p.surroundings(cmd)
-	related := []string{"dconn.toml(5)", "dconn-environment(7)", "dconn-exit-codes(7)", "dconn-formatting(7)"}
+	related := []string{"dconn.toml(5)", "dconn-environment(7)", "dconn-exit-codes(7)", "dconn-formatting(7)", "dconn-limits(7)"}
 	if cmd.HasParent() {
 		related = append([]string{strings.ReplaceAll(cmd.Parent().CommandPath(), " ", "-") + "(1)"}, related...)
 	}

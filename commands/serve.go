@@ -19,7 +19,6 @@ import (
 	"github.com/deskconn/dconn/capabilities/all"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router"
-	"github.com/deskconn/dconn/router/transport"
 )
 
 type serveOptions struct {
@@ -30,6 +29,7 @@ type serveOptions struct {
 	name    string
 	enable  []string
 	disable []string
+	limit   []string
 	readyFD int
 	root    string
 	verbose bool
@@ -64,6 +64,7 @@ func (o *serveOptions) command() *cobra.Command {
 	f.StringVar(&o.name, "name", "", "the name of this machine (default: its host name)")
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
+	f.StringSliceVar(&o.limit, "limit", nil, "bound what a peer may cost (`NAME=VALUE,...`): dconn help limits")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor `FD` once serving")
 	onlyOnCommandLine(f, "ready-fd")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -85,18 +86,19 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	pace()
 	d := &service{serveOptions: o, level: &slog.LevelVar{}}
 	d.log = o.logger(d.level)
-	caps, err := o.capabilities(d.log)
+	options, err := withLimits(o.limit)
 	if err != nil {
+		return err
+	}
+	options.Log = d.log
+	if options.Capabilities, err = o.capabilities(d.log); err != nil {
 		return err
 	}
 	listeners, err := o.listen()
 	if err != nil {
 		return err
 	}
-	d.router, err = router.New(ctx, router.Options{
-		Capabilities: caps, Log: d.log,
-		Transport: transport.DefaultLimits(), Session: router.DefaultSessionLimits(), Door: router.DefaultDoorLimits(),
-	})
+	d.router, err = router.New(ctx, options)
 	if err != nil {
 		closeAll(listeners)
 		return err
@@ -107,7 +109,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	for _, ln := range listeners {
 		go func() { failed <- d.router.Serve(ln) }()
 	}
-	d.announce(caps, listeners)
+	d.announce(options.Capabilities, listeners)
 	o.streams.reloading.Store(true)
 	if err := ready(o.readyFD); err != nil {
 		return err
