@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -65,6 +64,8 @@ type Conn struct {
 	framing   framing
 	codec     Codec
 	decoder   decoder // of the reader
+	in        *ear
+	received  atomic.Int64 // messages
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
@@ -78,6 +79,7 @@ type Conn struct {
 	running int  // the reader, and whoever writes
 	closing time.Time
 	err     error
+	sent    Traffic
 
 	room chan struct{} // something was written
 	done chan struct{} // closed when the connection has ended
@@ -86,7 +88,7 @@ type Conn struct {
 // newConn makes a connection whose framing f reads from in.
 func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 	c := &Conn{
-		nc: in.Conn, raw: rawOf(in.Conn), framing: f, codec: codec, lim: lim,
+		in: in, nc: in.Conn, raw: rawOf(in.Conn), framing: f, codec: codec, lim: lim,
 		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
 		recv:    newFeed(),
 		running: 1,
@@ -163,7 +165,7 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 func (c *Conn) Abort(why *wire.Error) {
 	c.endWith(why, &wamp.Abort{
 		Reason:  wamp.URI(why.URI),
-		Details: wamp.Dict{"message": why.Message()},
+		Details: why.Details(),
 	})
 }
 
@@ -182,7 +184,7 @@ func (c *Conn) fail(err error) {
 // it closed is still read, for Limits.Flush at most. c.mu is held.
 func (c *Conn) broken(err error) {
 	if c.err == nil {
-		c.err = fmt.Errorf("write: %w", err)
+		c.err = c.unwritten(err)
 	}
 	until := c.closing
 	if until.IsZero() {

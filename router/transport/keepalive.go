@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type ear struct {
 	every time.Duration // 0: the peer may be silent for ever
 	heard time.Time
 	asked bool // a ping, since then
+	bytes atomic.Int64
 }
 
 // attend begins the watch. On a unix socket the kernel tells when the peer is
@@ -41,6 +43,9 @@ func (e *ear) Read(b []byte) (int, error) {
 
 // after says what a read of n bytes means, and whether to read again.
 func (e *ear) after(n int, err error) (again bool, _ error) {
+	if n > 0 {
+		e.bytes.Add(int64(n))
+	}
 	switch {
 	case e.every == 0:
 		return false, err

@@ -55,7 +55,7 @@ func (p *Peer) pump() {
 			// The channel only fills between two receives. If it was full
 			// then, at most one place is free now.
 			if len(p.ch) >= cap(p.ch)-1 {
-				p.cut(errSlow)
+				p.cut(p.slow())
 			}
 			p.deliver(msg)
 			if len(p.ch) == 0 {
@@ -96,7 +96,7 @@ func (p *Peer) deliver(msg wamp.Message) {
 	}
 	switch ok, err := p.offer(msg, p.writeMuch); {
 	case !ok && err == nil:
-		p.cut(errSlow)
+		p.cut(p.slow())
 	case !ok: // the connection has ended
 	case err != nil:
 		p.undeliverable(msg, err)
@@ -140,13 +140,11 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
 }
 
-var errSlow = wire.Errorf(wire.ErrSlowConsumer, "cut off: the queue of this session is full, because it reads too slowly")
-
 // cut ends the session with a reason, said to the peer and to the log.
 func (p *Peer) cut(why *wire.Error) {
 	cut := p.endWith(why, &wamp.Goodbye{
 		Reason:  wamp.URI(why.URI),
-		Details: wamp.Dict{"message": why.Message()},
+		Details: why.Details(),
 	})
 	if cut && p.onCut != nil {
 		p.onCut(why)

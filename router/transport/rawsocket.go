@@ -145,7 +145,7 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	}
 	var hello [4]byte
 	if _, err := io.ReadFull(nc, hello[:]); err != nil {
-		return nil, fmt.Errorf("rawsocket handshake: %w", err)
+		return nil, unshaken(err, lim)
 	}
 	number := hello[1] & 0x0f
 	switch {

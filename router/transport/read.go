@@ -80,7 +80,7 @@ func (c *Conn) readAll() error {
 	for {
 		kind, payload, own, err := c.framing.read(&c.accepts)
 		if _, long := errors.AsType[*TooLongError](err); long {
-			return wire.Errorf(wire.ErrLimit, "%v", err)
+			return c.fault(err)
 		}
 		if err != nil {
 			return err
@@ -100,8 +100,9 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 	}
 	msg, err := c.decoder.decode(payload, own)
 	if err != nil {
-		return violation(err)
+		return c.fault(err)
 	}
+	c.received.Add(1)
 	if c.guard == nil {
 		return c.hand(len(payload), msg)
 	}
@@ -117,13 +118,11 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 	return c.hand(len(payload), pass...)
 }
 
-var errFlood = errors.New("the peer sends but does not read")
-
 // reply queues an answer that the router never saw.
 func (c *Conn) reply(msg wamp.Message) error {
 	ok, err := c.offer(msg, c.flush)
 	if err == nil && !ok {
-		err = errFlood
+		err = c.slow()
 	}
 	return err
 }
@@ -132,7 +131,7 @@ func (c *Conn) pong(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending >= c.lim.Queue {
-		return errFlood
+		return c.slow()
 	}
 	c.control(framePong, payload)
 	return nil

@@ -51,6 +51,32 @@ func Errorf(uri, format string, a ...any) *Error {
 	return &Error{URI: uri, Args: []any{fmt.Sprintf(format, a...)}}
 }
 
+// LimitKey is the name of the keyword argument of an error, and of the detail
+// of an ABORT or GOODBYE, that names the limit it is about.
+const LimitKey = "limit"
+
+// Over makes the Error of what went over the limit of that name.
+func Over(uri, limit, format string, a ...any) *Error {
+	e := Errorf(uri, format, a...)
+	e.Kwargs = map[string]any{LimitKey: limit}
+	return e
+}
+
+// Limit is the name of the limit that e is about, "" if it is about none.
+func (e *Error) Limit() string {
+	name, _ := e.Kwargs[LimitKey].(string)
+	return name
+}
+
+// Details are those of the ABORT or GOODBYE that says e.
+func (e *Error) Details() map[string]any {
+	details := map[string]any{"message": e.Message()}
+	if limit := e.Limit(); limit != "" {
+		details[LimitKey] = limit
+	}
+	return details
+}
+
 // Message is the sentence the peer sent, else what the URI means, else the
 // URI. It is the peer's text: not yet fit for a terminal.
 func (e *Error) Message() string {

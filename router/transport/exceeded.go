@@ -1,0 +1,55 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// The names of Limits: what goes over one of them says so by its name.
+const (
+	LimitHandshake = "handshake"
+	LimitMessage   = "message"
+	LimitDepth     = "depth"
+	LimitValues    = "values" // maxValues
+	LimitQueue     = "queue"
+	LimitStall     = "stall"
+)
+
+// fault is what is said to the peer that sent what is not accepted.
+func (c *Conn) fault(err error) error {
+	_, long := errors.AsType[*TooLongError](err)
+	switch {
+	case long:
+		return wire.Over(wire.ErrLimit, LimitMessage, "%v", err)
+	case errors.Is(err, errDepth):
+		return wire.Over(wire.ErrLimit, LimitDepth, "a message is %v: at most %d levels", err, c.lim.Depth)
+	case errors.Is(err, errMany):
+		return wire.Over(wire.ErrLimit, LimitValues, "%v", err)
+	}
+	return violation(err)
+}
+
+// slow is why a peer is cut off for which too much waits.
+func (c *Conn) slow() *wire.Error {
+	return wire.Over(wire.ErrSlowConsumer, LimitQueue,
+		"cut off for reading too slowly: at most %d bytes may wait for one session", c.lim.Queue)
+}
+
+// unwritten is why what waits could not be written.
+func (c *Conn) unwritten(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return wire.Over(wire.ErrSlowConsumer, LimitStall, "the other end has read nothing for %v", c.lim.Stall)
+	}
+	return fmt.Errorf("write: %w", err)
+}
+
+// unshaken is why there was no handshake.
+func unshaken(err error, lim Limits) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return wire.Over(wire.ErrTimeout, LimitHandshake, "no rawsocket handshake within %v", lim.Handshake)
+	}
+	return fmt.Errorf("rawsocket handshake: %w", err)
+}
