@@ -1,7 +1,6 @@
 package router
 
 import (
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -37,8 +36,8 @@ func DefaultDoorLimits() DoorLimits {
 // door is where connections wait until they have authenticated: who has is
 // neither counted nor slowed by those who have not.
 type door struct {
-	lim  DoorLimits
-	hits hits
+	lim    DoorLimits
+	ledger *ledger
 
 	mu       sync.Mutex
 	waiting  map[netip.Prefix][]*visitor // the oldest first
@@ -46,9 +45,9 @@ type door struct {
 	failures map[netip.Prefix]*allowance
 }
 
-func newDoor(lim DoorLimits, log *slog.Logger) *door {
+func newDoor(lim DoorLimits, l *ledger) *door {
 	return &door{
-		lim: lim, hits: hits{log: log, seen: map[string]*seen{}},
+		lim: lim, ledger: l,
 		waiting: map[netip.Prefix][]*visitor{}, failures: map[netip.Prefix]*allowance{},
 	}
 }
@@ -154,26 +153,42 @@ func (v *visitor) wasSentAway() bool {
 	return v.sentAway
 }
 
+// The names of DoorLimits that somebody can go over.
+const (
+	limitDoorConnections = "door_connections"
+	limitDoorPerAddress  = "door_per_address"
+	limitDoorDeadline    = "door_deadline"
+	limitDoorBytes       = "door_bytes"
+	limitDoorFailures    = "door_failures"
+)
+
 // One function for each limit, called once for each visitor that is over it.
 
 func (d *door) overConnections(v *visitor) *wire.Error {
-	return d.hits.over("door_connections", v.from, "more than %d connections have not authenticated", d.lim.Connections)
+	return d.over(v, limitDoorConnections, "more than %d connections have not authenticated", d.lim.Connections)
 }
 
 func (d *door) overPerAddress(v *visitor) *wire.Error {
-	return d.hits.over("door_per_address", v.from, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
+	return d.over(v, limitDoorPerAddress, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
 }
 
 func (d *door) overDeadline(v *visitor) *wire.Error {
-	return d.hits.over("door_deadline", v.from, "no session within %v of connecting", d.lim.Deadline)
+	return d.over(v, limitDoorDeadline, "no session within %v of connecting", d.lim.Deadline)
 }
 
 func (d *door) overBytes(v *visitor) *wire.Error {
-	return d.hits.over("door_bytes", v.from, "a message of more than %d bytes before WELCOME", d.lim.Bytes)
+	return d.over(v, limitDoorBytes, "a message of more than %d bytes before WELCOME", d.lim.Bytes)
 }
 
 func (d *door) overFailures(v *visitor) *wire.Error {
-	return d.hits.over("door_failures", v.from, "too many connections of this address have failed: wait a second")
+	return d.over(v, limitDoorFailures, "too many connections of this address have failed: wait a second")
+}
+
+// over counts a refusal and words it for the peer.
+func (d *door) over(v *visitor, limit, format string, a ...any) *wire.Error {
+	e := wire.Over(wire.ErrLimit, limit, "limit "+limit+": "+format, a...)
+	d.ledger.refused(limit, v.from.Addr().String())
+	return e
 }
 
 // greeter is the guard of a visitor, around that of its session.
@@ -266,38 +281,4 @@ func (d *door) forget(now time.Time) {
 	if len(d.failures) >= d.lim.Addresses {
 		delete(d.failures, least)
 	}
-}
-
-// hits reports the limits that are met, each so rarely that a crowd does not
-// fill the log.
-type hits struct {
-	log *slog.Logger
-
-	mu   sync.Mutex
-	seen map[string]*seen // by the name of the limit
-}
-
-// seen is how often a limit was met since a line last said so.
-type seen struct {
-	said  time.Time
-	times int
-}
-
-const sayHitsEvery = 10 * time.Second
-
-// over counts a refusal and words it for the peer.
-func (h *hits) over(limit string, from netip.Prefix, format string, a ...any) *wire.Error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.seen[limit]
-	if s == nil {
-		s = &seen{}
-		h.seen[limit] = s
-	}
-	s.times++
-	if time.Since(s.said) >= sayHitsEvery {
-		h.log.Info("limit met", "limit", limit, "address", from.Addr().String(), "times", s.times)
-		s.said, s.times = time.Now(), 0
-	}
-	return wire.Errorf(wire.ErrLimit, "limit "+limit+": "+format, a...)
 }

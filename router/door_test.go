@@ -54,7 +54,7 @@ func onStreet(t *testing.T, lim DoorLimits) *street {
 	t.Helper()
 	s := &street{bench: start(t), log: &lines{}}
 	s.router.limits.Door = lim
-	s.router.door = newDoor(lim, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.router.door = newDoor(lim, newLedger(slog.New(slog.NewTextHandler(s.log, nil))))
 	ln, err := ListenTCP("tcp://127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func (s *street) failed(n int) {
 
 func TestDoorForgives(t *testing.T) {
 	lim := DoorLimits{Failures: 20, Forgiven: 5, Addresses: 3}
-	d := newDoor(lim, slog.New(slog.DiscardHandler))
+	d := newDoor(lim, newLedger(slog.New(slog.DiscardHandler)))
 	now := time.Now()
 	at := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/32", i)) }
 	for i := range lim.Failures {

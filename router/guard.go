@@ -32,6 +32,7 @@ type guard struct {
 	identity  Identity
 	limits    SessionLimits
 	directory *directory
+	account   *account
 
 	mu            sync.Mutex
 	greeted       bool
@@ -46,9 +47,9 @@ type guard struct {
 	passing       [1]wamp.Message  // what Inbound returns, mostly
 }
 
-func newGuard(id Identity, limits SessionLimits, d *directory) *guard {
+func newGuard(a *account, limits SessionLimits, d *directory) *guard {
 	return &guard{
-		identity: id, limits: limits, directory: d,
+		identity: a.identity, limits: limits, directory: d, account: a,
 		calls:         map[wamp.ID]bool{},
 		asked:         map[wamp.ID]wamp.URI{},
 		registrations: map[wamp.ID]wamp.URI{},
@@ -66,6 +67,7 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	} else if ok {
 		g.greeted = true
 		own, err := g.hello(hello)
+		g.account.hears(own)
 		return []wamp.Message{own}, nil, err
 	}
 	switch m := msg.(type) {
@@ -97,6 +99,7 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 		delete(g.interrupted, m.Request)
 		g.calleeError(m)
 	case *wamp.Goodbye:
+		g.account.hears(m)
 		return append(g.cancelCalls(), m), nil, nil
 	default:
 		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s is not for a router", msg.MessageType())
@@ -230,7 +233,7 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 	case g.calls[m.Request]:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.calls) >= g.limits.Calls:
-		return refuse(m, m.Request, wire.ErrLimit, "too many calls in flight in this session")
+		return g.account.tooMany(m, m.Request, limitCalls, "calls in flight", g.limits.Calls)
 	}
 	g.calls[m.Request] = true
 	return nil
@@ -247,7 +250,7 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	case inFlight:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.subscriptions)+len(g.asked) >= g.limits.Subscriptions:
-		return refuse(m, m.Request, wire.ErrLimit, "too many subscriptions in this session")
+		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
 	}
 	m.Options = wamp.Dict{"match": match}
 	g.asked[m.Request] = m.Topic
@@ -281,7 +284,7 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 		slices.Contains(slices.Collect(maps.Values(g.asked)), m.Procedure):
 		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
 	case len(g.registrations)+len(g.asked) >= g.limits.Registrations:
-		return refuse(m, m.Request, wire.ErrLimit, "too many registrations in this session")
+		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
 	}
 	disclose := m.Options["disclose_caller"] == true
 	m.Options = wamp.Dict{"invoke": invoke, "disclose_caller": disclose}
@@ -362,6 +365,7 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		g.publisher = wamp.Dict{
 			"publisher": m.ID, "publisher_authid": g.identity.AuthID, "publisher_authrole": g.identity.Role,
 		}
+		g.account.welcome(m.ID)
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
 	case *wamp.Result:

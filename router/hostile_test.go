@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"strings"
@@ -172,7 +173,7 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 		"SUBSCRIBE without a topic": &wamp.Subscribe{Request: 1}, "REGISTER without a procedure": &wamp.Register{Request: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuard(Identity{}, DefaultSessionLimits(), newDirectory())
+			g := newGuard(newLedger(slog.New(slog.DiscardHandler)).begin(Identity{}), DefaultSessionLimits(), newDirectory())
 			g.greeted = true
 			if _, answer, err := g.Inbound(first); answer != nil || err != nil {
 				t.Fatalf("refused: %+v, %v", answer, err)

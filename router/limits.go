@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/deskconn/dconn/router/transport"
 )
 
 // Unit is what a limit is measured in.
@@ -35,31 +37,38 @@ const (
 	gib = 1 << 30
 )
 
+// The names of SessionLimits.
+const (
+	limitCalls         = "calls"
+	limitRegistrations = "registrations"
+	limitSubscriptions = "subscriptions"
+)
+
 // Limits are all of them that can be set, in the order in which a connection
 // may meet them.
 var Limits = []Limit{
-	{"handshake", Duration, int64(100 * time.Millisecond), int64(10 * time.Minute),
+	{transport.LimitHandshake, Duration, int64(100 * time.Millisecond), int64(10 * time.Minute),
 		"how long a connection may take to say which serializer it speaks",
 		func(o *Options) any { return &o.Transport.Handshake }},
-	{"message", Bytes, 4 * kib, 16 * mib,
+	{transport.LimitMessage, Bytes, 4 * kib, 16 * mib,
 		"the longest message that is accepted",
 		func(o *Options) any { return &o.Transport.Message }},
-	{"depth", Count, 8, 128,
+	{transport.LimitDepth, Count, 8, 128,
 		"how deep lists and dicts in a message may nest",
 		func(o *Options) any { return &o.Transport.Depth }},
-	{"calls", Count, 1, 1 << 20,
+	{limitCalls, Count, 1, 1 << 20,
 		"calls in flight of one session",
 		func(o *Options) any { return &o.Session.Calls }},
-	{"registrations", Count, 1, 1 << 20,
+	{limitRegistrations, Count, 1, 1 << 20,
 		"procedures that one session registers",
 		func(o *Options) any { return &o.Session.Registrations }},
-	{"subscriptions", Count, 1, 1 << 20,
+	{limitSubscriptions, Count, 1, 1 << 20,
 		"subscriptions of one session",
 		func(o *Options) any { return &o.Session.Subscriptions }},
-	{"queue", Bytes, 64 * kib, 1 * gib,
+	{transport.LimitQueue, Bytes, 64 * kib, 1 * gib,
 		"what may wait for one session that reads slowly",
 		func(o *Options) any { return &o.Transport.Queue }},
-	{"stall", Duration, int64(100 * time.Millisecond), int64(time.Hour),
+	{transport.LimitStall, Duration, int64(100 * time.Millisecond), int64(time.Hour),
 		"how long a session may read nothing of what waits for it",
 		func(o *Options) any { return &o.Transport.Stall }},
 }

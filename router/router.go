@@ -35,6 +35,7 @@ type Router struct {
 	limits    Options
 	engine    nexus.Router
 	directory *directory
+	ledger    *ledger
 	host      host
 	door      *door
 
@@ -50,9 +51,10 @@ type Router struct {
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
-		log: opts.Log, limits: opts, directory: newDirectory(), door: newDoor(opts.Door, opts.Log),
+		log: opts.Log, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
+	r.door = newDoor(opts.Door, r.ledger)
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,
@@ -73,8 +75,9 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	return r, nil
 }
 
-// greet takes a connection as far as a session may begin, and names the peer.
-type greet func(net.Conn) (*transport.Conn, Identity, error)
+// greet takes a connection as far as a session may begin, and opens an account
+// for the peer, which it has named.
+type greet func(net.Conn) (*transport.Conn, *account, error)
 
 // Serve accepts connections on ln until Close. The kernel names the peers of a
 // unix socket; those of any other come through the door.
@@ -126,22 +129,25 @@ func (r *Router) track(nc net.Conn) bool {
 
 // serve takes one connection from its first byte to its end.
 func (r *Router) serve(nc net.Conn, greet greet) {
-	conn, err := r.open(nc, greet)
+	conn, account, err := r.open(nc, greet)
 	if err != nil {
 		r.log.Debug("no connection", "error", err)
+		account.end(err, false)
 		return
 	}
 	<-conn.Done()
 	r.mu.Lock()
 	delete(r.conns, conn)
+	closing := r.closing
 	r.mu.Unlock()
+	account.end(conn.Err(), closing)
 	r.log.Debug("connection ended", "reason", conn.Err())
 }
 
 // open identifies the peer, and attaches it to the engine.
-func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, error) {
+func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, error) {
 	defer r.attaching.Done()
-	conn, id, err := greet(nc)
+	conn, account, err := greet(nc)
 	r.mu.Lock()
 	delete(r.raw, nc)
 	if err == nil {
@@ -150,18 +156,16 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, error) {
 	r.mu.Unlock()
 	if err != nil {
 		_ = nc.Close()
-		return nil, err
+		return nil, account, err
 	}
-	peer := transport.NewPeer(conn, func(why *wire.Error) {
-		r.log.Warn("session cut off", "peer", id.AuthID, "reason", why.URI, "message", why.Message())
-	})
-	if err := r.engine.AttachClient(peer, id.transportDetails()); err != nil {
-		r.log.Debug("no session", "peer", id.AuthID, "error", err)
+	peer := transport.NewPeer(conn, nil)
+	if err := r.engine.AttachClient(peer, account.identity.transportDetails()); err != nil {
+		r.log.Debug("no session", "peer", account.identity.AuthID, "error", err)
 	}
 	r.mu.Lock()
 	r.conns[conn] = true
 	r.mu.Unlock()
-	return conn, nil
+	return conn, account, nil
 }
 
 // shutdown is how long Close waits for peers, in all.

@@ -91,25 +91,26 @@ func firstByte(nc net.Conn) (byte, error) {
 
 // greetStranger takes a TCP connection through the door, as far as its first
 // message.
-func (r *Router) greetStranger(nc net.Conn) (*transport.Conn, Identity, error) {
+func (r *Router) greetStranger(nc net.Conn) (*transport.Conn, *account, error) {
 	v := r.door.enter(nc)
-	id := Identity{AuthID: "tcp:" + remote(nc).String(), Role: roleDevice, Method: wire.AuthAnonymous}
-	conn, err := r.receive(v, id)
+	a := r.ledger.begin(Identity{AuthID: "tcp:" + remote(nc).String(), Role: roleDevice, Method: wire.AuthAnonymous})
+	conn, err := r.receive(v, a)
 	if err != nil {
 		v.leave(false)
 	}
-	return conn, id, err
+	return conn, a, err
 }
 
-func (r *Router) receive(v *visitor, id Identity) (*transport.Conn, error) {
+func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 	first, err := firstByte(v.nc)
 	if err != nil {
 		return nil, err
 	}
 	spoken := make(chan struct{})
 	var conn *transport.Conn
+	own := newGuard(a, r.limits.Session, r.directory)
 	guard := greeter{
-		Guard: newGuard(id, r.limits.Session, r.directory), visitor: v,
+		Guard: own, visitor: v,
 		spoken:  sync.OnceFunc(func() { close(spoken) }),
 		welcome: func() { conn.Welcomed() },
 	}
@@ -126,6 +127,7 @@ func (r *Router) receive(v *visitor, id Identity) (*transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.attach(conn, own)
 	v.speaks(conn.Abort)
 	select {
 	case <-spoken:

@@ -169,17 +169,20 @@ func identify(nc net.Conn) (Identity, error) {
 }
 
 // greetLocal shakes hands with a peer of a unix socket.
-func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, Identity, error) {
+func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, *account, error) {
 	id, denied := identify(nc)
+	a := r.ledger.begin(id)
 	if denied != nil && id.AuthID == "" {
-		return nil, id, denied
+		return nil, a, denied
 	}
-	var guard transport.Guard = newGuard(id, r.limits.Session, r.directory)
+	own := newGuard(a, r.limits.Session, r.directory)
+	var guard transport.Guard = own
 	if denied != nil {
 		guard = doorkeeper{denied}
 	}
 	conn, err := transport.Accept(nc, r.limits.Transport, guard)
-	return conn, id, err
+	a.attach(conn, own)
+	return conn, a, err
 }
 
 // doorkeeper is the guard of a peer that is refused: it answers the first

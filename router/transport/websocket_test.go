@@ -427,8 +427,8 @@ func TestWebsocketDeafPeer(t *testing.T) {
 		}
 	}
 	wait(t, conn.Done(), "the end of the connection")
-	if !errors.Is(conn.Err(), errFlood) {
-		t.Errorf("got %v, want %v", conn.Err(), errFlood)
+	if !errors.Is(conn.Err(), &wire.Error{URI: wire.ErrSlowConsumer}) {
+		t.Errorf("got %v, want %s", conn.Err(), wire.ErrSlowConsumer)
 	}
 }
 

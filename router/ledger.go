@@ -1,0 +1,190 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// ledger counts, for the owner, what the limits refused and how sessions
+// ended. It grows with the open connections only: limits and reasons have names
+// of ours, never a peer's.
+type ledger struct {
+	log   *slog.Logger
+	began time.Time
+
+	mu    sync.Mutex
+	total int64 // sessions ever
+	open  map[*account]bool
+	hits  map[string]int64 // by limit
+	ended map[string]int64 // by reason
+	said  map[string]said  // by limit, of strangers
+}
+
+// said is when the log last had a line about a limit, and how often it was met
+// since then.
+type said struct {
+	at    time.Time
+	since int
+}
+
+func newLedger(log *slog.Logger) *ledger {
+	return &ledger{
+		log: log, began: time.Now(),
+		open: map[*account]bool{}, hits: map[string]int64{}, ended: map[string]int64{},
+		said: map[string]said{},
+	}
+}
+
+// account is one connection in the ledger.
+type account struct {
+	ledger   *ledger
+	identity Identity
+	since    time.Time
+
+	// with ledger.mu held
+	conn    *transport.Conn // nil during the handshake
+	guard   *guard          // knows what the session has open
+	session wamp.ID         // 0 until WELCOME
+	agent   string
+	parted  bool            // the peer has said GOODBYE
+	told    map[string]bool // limits that the log knows of
+}
+
+// begin opens an account for who connects.
+func (l *ledger) begin(id Identity) *account {
+	a := &account{ledger: l, identity: id, since: time.Now()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[a] = true
+	return a
+}
+
+// attach says which connection it is about.
+func (a *account) attach(conn *transport.Conn, g *guard) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	a.conn, a.guard = conn, g
+}
+
+// sayRefusedEvery is how rarely the log has a line about a limit that those meet
+// who are no session yet: they come in crowds.
+const sayRefusedEvery = 10 * time.Second
+
+// refused counts somebody at address who went over limit before a session began.
+func (l *ledger) refused(limit, address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hits[limit]++
+	s := l.said[limit]
+	s.since++
+	if time.Since(s.at) >= sayRefusedEvery {
+		l.log.Warn("over a limit", "limit", limit, "peer", address, "times", s.since)
+		s = said{at: time.Now()}
+	}
+	l.said[limit] = s
+}
+
+// hit counts what went over limit. The log gets one line for each session and
+// limit, however often: a peer must not be able to fill it.
+func (a *account) hit(limit, message string) {
+	l := a.ledger
+	l.mu.Lock()
+	if a.session == 0 {
+		l.mu.Unlock()
+		l.refused(limit, a.identity.AuthID)
+		return
+	}
+	l.hits[limit]++
+	first := !a.told[limit]
+	if first && a.told == nil {
+		a.told = map[string]bool{}
+	}
+	a.told[limit] = true
+	l.mu.Unlock()
+	if first {
+		l.log.Warn("over a limit", "limit", limit, "peer", a.identity.AuthID, "message", message)
+	}
+}
+
+// tooMany refuses what goes over a limit of the session.
+func (a *account) tooMany(of wamp.Message, request wamp.ID, limit, what string, most int) wamp.Message {
+	message := fmt.Sprintf("too many %s in this session: at most %d", what, most)
+	a.hit(limit, message)
+	e := refuse(of, request, wire.ErrLimit, message).(*wamp.Error)
+	e.ArgumentsKw = wamp.Dict{wire.LimitKey: limit}
+	return e
+}
+
+// hears notes what the peer says about itself, and that it leaves.
+func (a *account) hears(msg wamp.Message) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	switch m := msg.(type) {
+	case *wamp.Hello:
+		a.agent, _ = m.Details["agent"].(string)
+	case *wamp.Goodbye:
+		a.parted = true
+	}
+}
+
+// welcome counts a session.
+func (a *account) welcome(id wamp.ID) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	a.session = id
+	a.ledger.total++
+}
+
+// end closes the account of a connection that ended with err. What never became
+// a session counts only if it broke a rule of ours.
+func (a *account) end(err error, closing bool) {
+	l := a.ledger
+	fault, isFault := errors.AsType[*wire.Error](err)
+	if isFault && fault.Limit() != "" {
+		a.hit(fault.Limit(), fault.Message())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, a)
+	if a.session != 0 || isFault {
+		l.ended[a.reason(err, closing)]++
+	}
+}
+
+// Reasons why a session ended. Beside them there is the last word of the URI of
+// whatever error ended one: slow_consumer, limit, protocol_violation, timeout.
+const (
+	endNormal   = "normal"   // GOODBYE
+	endLost     = "lost"     // the peer closed the connection without a word
+	endShutdown = "shutdown" // of the daemon
+	endClosed   = "closed"   // by the router
+)
+
+func (a *account) reason(err error, closing bool) string {
+	fault, isFault := errors.AsType[*wire.Error](err)
+	_, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case isFault:
+		return fault.URI[strings.LastIndexByte(fault.URI, '.')+1:]
+	case a.parted:
+		return endNormal
+	case closing:
+		return endShutdown
+	case errors.Is(err, transport.ErrClosed):
+		return endClosed
+	case isNetwork || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return endLost
+	}
+	return "protocol_violation" // a frame of no known type
+}
