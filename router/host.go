@@ -25,7 +25,7 @@ func topicURI(c capabilities.Capability, event string) string {
 // stalls one of them stalls no other.
 type host struct {
 	mu    sync.Mutex
-	parts map[string]*part // by the capability's name; describe is ""
+	parts map[string]*part // by the capability's name; the daemon's own procedures are at ""
 }
 
 // part is a capability that is offered.
@@ -35,7 +35,7 @@ type part struct {
 	watching sync.WaitGroup
 }
 
-// startHost offers the capabilities and `describe`.
+// startHost offers the capabilities, `status` and `describe`.
 func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) error {
 	r.host.parts = map[string]*part{}
 	if err := r.Offer(ctx, caps, false); err != nil {
@@ -43,6 +43,9 @@ func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) 
 	}
 	p, err := r.join(ctx, "")
 	if err != nil {
+		return err
+	}
+	if err := p.session.Register(ctx, wire.Status, r.answerStatus); err != nil {
 		return err
 	}
 	return p.session.Register(ctx, wire.Describe, func(_ context.Context, call *session.Invocation) (session.Result, error) {

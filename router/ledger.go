@@ -177,10 +177,10 @@ func (a *account) reason(err error, closing bool) string {
 	switch {
 	case isFault:
 		return fault.URI[strings.LastIndexByte(fault.URI, '.')+1:]
+	case closing: // then a GOODBYE of the peer answers ours
+		return endShutdown
 	case a.parted:
 		return endNormal
-	case closing:
-		return endShutdown
 	case errors.Is(err, transport.ErrClosed):
 		return endClosed
 	case isNetwork || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):

@@ -20,6 +20,8 @@ import (
 
 // Options configures a Router.
 type Options struct {
+	Name         string // of this machine, for the owner's status
+	Version      string // of dconn
 	Capabilities []capabilities.Capability
 	Log          *slog.Logger
 	Transport    transport.Limits
@@ -40,6 +42,7 @@ type Router struct {
 	door      *door
 
 	mu        sync.Mutex
+	name      string
 	closing   bool
 	listeners []net.Listener
 	raw       map[net.Conn]bool        // in the handshake
@@ -51,7 +54,7 @@ type Router struct {
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
-		log: opts.Log, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log),
+		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	r.door = newDoor(opts.Door, r.ledger)

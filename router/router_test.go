@@ -52,6 +52,14 @@ type bench struct {
 
 func start(t *testing.T) *bench {
 	t.Helper()
+	return startWith(t, Options{
+		Log:       slog.New(slog.DiscardHandler),
+		Transport: transport.DefaultLimits(), Session: SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4},
+	})
+}
+
+func startWith(t *testing.T, opts Options) *bench {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "dc")
 	if err != nil {
 		t.Fatal(err)
@@ -59,11 +67,8 @@ func start(t *testing.T) *bench {
 	b := &bench{t: t, path: filepath.Join(dir, "s"), ended: make(chan uint64, 10)}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	b.router, err = New(ctx, Options{
-		Capabilities: []capabilities.Capability{b.capability()}, Log: slog.New(slog.DiscardHandler),
-		Transport: transport.DefaultLimits(), Session: SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4},
-	})
-	if err != nil {
+	opts.Capabilities = []capabilities.Capability{b.capability()}
+	if b.router, err = New(ctx, opts); err != nil {
 		t.Fatal(err)
 	}
 	ln, err := ListenUnix(b.path)

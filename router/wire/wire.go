@@ -22,6 +22,9 @@ const (
 	// Describe is the procedure that lists what a daemon offers.
 	Describe = Namespace + "describe"
 
+	// Status is the procedure that tells a daemon's owner how it is.
+	Status = Namespace + "status"
+
 	// Protocol is the version that travels in HELLO and WELCOME as
 	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
 	Protocol = 1

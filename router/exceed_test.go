@@ -1,0 +1,247 @@
+package router
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// exceed goes over a limit, through a socket. It returns what the router said
+// about it, nil if that peer is one that cannot be told.
+type exceed struct {
+	set    string // the limit, so low that it can be exceeded
+	by     func(*bench) wamp.Message
+	hits   int64  // how often
+	reason string // of the session's end, "" if it goes on
+}
+
+var exceeds = map[string]exceed{
+	"handshake":     {"2s", (*bench).saysNothing, 1, "timeout"},
+	"message":       {"4KiB", (*bench).saysTooMuch, 1, "limit"},
+	"depth":         {"8", (*bench).nestsTooDeep, 1, "limit"},
+	"calls":         {"2", (*bench).callsTooMuch, 5, ""},
+	"registrations": {"2", (*bench).registersTooMuch, 5, ""},
+	"subscriptions": {"2", (*bench).subscribesTooMuch, 5, ""},
+	"queue":         {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"stall":         {"100ms", (*bench).stalls, 1, "slow_consumer"},
+}
+
+// Every limit there is can be exceeded: the answer names it, the owner's status
+// counts it, and the log has one line.
+func TestLimitsExceeded(t *testing.T) {
+	for _, limit := range Limits {
+		t.Run(limit.Name, func(t *testing.T) {
+			t.Parallel()
+			test, ok := exceeds[limit.Name]
+			if !ok {
+				t.Fatal("nothing exceeds this limit")
+			}
+			log := &lockedBuffer{}
+			opts := defaults()
+			opts.Log = slog.New(slog.NewTextHandler(log, nil))
+			if err := limit.Set(&opts, test.set); err != nil {
+				t.Fatal(err)
+			}
+			b := startWith(t, opts)
+			owner := b.join(transport.JSON)
+			if answer := test.by(b); answer != nil {
+				checkAnswer(t, limit, &opts, answer)
+			}
+			b.await(owner, "limits", "limit", limit.Name, "hits", test.hits)
+			if test.reason != "" {
+				b.await(owner, "ended", "reason", test.reason, "count", 1)
+			}
+			for _, row := range b.status(owner, "limits") {
+				if row["limit"] != limit.Name && row["hits"] != int64(0) {
+					t.Errorf("another limit is exceeded: %v", row)
+				}
+			}
+			if n := strings.Count(log.String(), `msg="over a limit" limit=`); n != 1 || !strings.Contains(log.String(), "limit="+limit.Name+" ") {
+				t.Errorf("%d lines in the log, want one about %s: %s", n, limit.Name, log)
+			}
+			b.alive()
+		})
+	}
+}
+
+// checkAnswer wants the limit's name for programs, and its value for people.
+func checkAnswer(t *testing.T, limit Limit, opts *Options, answer wamp.Message) {
+	t.Helper()
+	var name, message any
+	switch m := answer.(type) {
+	case *wamp.Abort:
+		name, message = m.Details[wire.LimitKey], m.Details["message"]
+	case *wamp.Goodbye:
+		name, message = m.Details[wire.LimitKey], m.Details["message"]
+	case *wamp.Error:
+		name, message = m.ArgumentsKw[wire.LimitKey], m.Arguments[0]
+	}
+	most := fmt.Sprint(limit.Of(opts))
+	if text, _ := message.(string); name != limit.Name || !strings.Contains(text, most) {
+		t.Errorf("got %#v, want the name of the limit, and %s in the message", answer, most)
+	}
+}
+
+// status asks for a part of the status.
+func (b *bench) status(owner *session.Session, part string) []map[string]any {
+	b.t.Helper()
+	result, err := owner.Call(b.ctx(), wire.Status, nil, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var rows []map[string]any
+	for _, row := range result.Args[0].(map[string]any)[part].([]any) {
+		rows = append(rows, row.(map[string]any))
+	}
+	return rows
+}
+
+// await waits until a row of the status has a count.
+func (b *bench) await(owner *session.Session, part, key, name, count string, want int64) {
+	b.t.Helper()
+	var got []map[string]any
+	for range 40 {
+		got = b.status(owner, part)
+		for _, row := range got {
+			if row[key] == name && row[count] == want {
+				return
+			}
+		}
+	}
+	b.t.Fatalf("status has %v, want %s %s %d", got, name, count, want)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (b *bench) saysNothing() wamp.Message {
+	nc := b.dial()
+	defer func() { _ = nc.Close() }()
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if n, err := nc.Read(make([]byte, 1)); n != 0 || err == nil || isTimeout(err) {
+		b.t.Errorf("read %d bytes, %v, want the end", n, err)
+	}
+	return nil
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
+
+// generous is a socket whose router seems to accept the longest messages.
+type generous struct{ net.Conn }
+
+func (g generous) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	if n >= 4 && b[0] == 0x7f && b[2] == 0 && b[3] == 0 {
+		b[1] |= 0xf0
+	}
+	return n, err
+}
+
+func (b *bench) saysTooMuch() wamp.Message {
+	conn, err := transport.Dial(generous{b.dial()}, transport.CBOR, transport.DefaultLimits())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Abandon(); drain(conn) })
+	b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: everyRole})
+	b.receive(conn)
+	b.send(conn, &wamp.Publish{Request: 1, Topic: "org.t.x", Arguments: wamp.List{strings.Repeat("x", 5000)}})
+	return b.receive(conn)
+}
+
+func (b *bench) nestsTooDeep() wamp.Message {
+	conn := b.raw(transport.CBOR, everyRole)
+	deep := any(1)
+	for range 20 {
+		deep = []any{deep}
+	}
+	b.send(conn, &wamp.Publish{Request: 1, Topic: "org.t.x", Arguments: wamp.List{deep}})
+	return b.receive(conn)
+}
+
+func (b *bench) callsTooMuch() (answer wamp.Message) {
+	conn := b.raw(transport.CBOR, everyRole)
+	for i := range 7 {
+		b.send(conn, &wamp.Call{Request: wamp.ID(i + 1), Procedure: "org.deskconn.test.slow"})
+	}
+	for range 5 {
+		answer = b.receive(conn)
+	}
+	return answer
+}
+
+func (b *bench) registersTooMuch() wamp.Message {
+	return b.asks(func(id wamp.ID) wamp.Message {
+		return &wamp.Register{Request: id, Procedure: wamp.URI(fmt.Sprintf("org.t.r%d", id))}
+	})
+}
+
+func (b *bench) subscribesTooMuch() wamp.Message {
+	return b.asks(func(id wamp.ID) wamp.Message {
+		return &wamp.Subscribe{Request: id, Topic: wamp.URI(fmt.Sprintf("org.t.s%d", id))}
+	})
+}
+
+// asks makes seven requests of which two are granted.
+func (b *bench) asks(request func(wamp.ID) wamp.Message) (answer wamp.Message) {
+	conn := b.raw(transport.CBOR, everyRole)
+	for i := range 7 {
+		b.send(conn, request(wamp.ID(i+1)))
+		answer = b.receive(conn)
+	}
+	return answer
+}
+
+// deaf subscribes and reads no event of many.
+func (b *bench) deaf() *transport.Conn {
+	conn := b.raw(transport.CBOR, everyRole)
+	b.send(conn, &wamp.Subscribe{Request: 1, Topic: "org.t.flood"})
+	b.receive(conn)
+	publisher := b.join(transport.CBOR)
+	for range 500 {
+		if err := publisher.Publish(b.ctx(), "org.t.flood", []any{strings.Repeat("x", 4000)}, nil, true); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return conn
+}
+
+func (b *bench) readsNothing() (last wamp.Message) {
+	for msg := range b.deaf().Recv() {
+		last = msg
+	}
+	return last
+}
+
+func (b *bench) stalls() wamp.Message {
+	b.deaf()
+	return nil
+}
