@@ -23,6 +23,7 @@ var asking = []struct {
 	{[]string{"subscribe", "-o", "json", "org.t.x"}, "SUBSCRIBE"},
 	{[]string{"register", "-o", "json", "org.t.x", "--", "true"}, "REGISTER"},
 	{[]string{"describe", "-o", "json", "org.t.x"}, "CALL"},
+	{[]string{"status", "-o", "json"}, "CALL"},
 	{[]string{"wait", "-W", "0.2", "-o", "json", "org.t.x"}, "SUBSCRIBE"},
 }
 

@@ -163,6 +163,7 @@ func subcommands() []subcommand {
 		{"register", newRegister},
 		{"describe", newDescribe},
 		{"wait", newWait},
+		{"status", newStatus},
 		{"config", newConfig},
 		{"doctor", newDoctor},
 		{"bench", newBench},

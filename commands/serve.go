@@ -90,8 +90,11 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	options.Log = d.log
-	if options.Capabilities, err = o.capabilities(d.log); err != nil {
+	options.Log, options.Version = d.log, version
+	if options.Name, err = o.machine(); err != nil {
+		return err
+	}
+	if options.Capabilities, err = o.capabilities(options.Name, d.log); err != nil {
 		return err
 	}
 	listeners, err := o.listen()
@@ -183,16 +186,20 @@ func namesOf(caps []capabilities.Capability) string {
 	return strings.Join(names, ",")
 }
 
-// capabilities are those that --enable and --disable leave.
-func (o *serveOptions) capabilities(log *slog.Logger) ([]capabilities.Capability, error) {
-	name := o.name
-	if name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, own("host name: %v", err).hint("dconn serve --name NAME")
-		}
-		name = host
+// machine is the name of this machine.
+func (o *serveOptions) machine() (string, error) {
+	if o.name != "" {
+		return o.name, nil
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", own("host name: %v", err).hint("dconn serve --name NAME")
+	}
+	return host, nil
+}
+
+// capabilities are those that --enable and --disable leave.
+func (o *serveOptions) capabilities(name string, log *slog.Logger) ([]capabilities.Capability, error) {
 	caps := all.New(capabilities.Env{Root: o.root, Name: name, Version: version, Log: log})
 	var names []string
 	for _, c := range caps {

@@ -59,8 +59,9 @@ func (d *service) reloadSettings(ctx context.Context) {
 		d.log.Error("settings are not reloaded", "error", err)
 		return
 	}
-	caps, err := fresh.capabilities(d.log)
-	if err != nil {
+	name, nameErr := fresh.machine()
+	caps, err := fresh.capabilities(name, d.log)
+	if err = errors.Join(nameErr, err); err != nil {
 		d.log.Error("settings are not reloaded", "error", err)
 		return
 	}
@@ -69,6 +70,7 @@ func (d *service) reloadSettings(ctx context.Context) {
 		d.log.Error("settings are not reloaded as a whole", "error", err)
 		return
 	}
+	d.router.Rename(name)
 	fresh.setLevel(d.level)
 	d.name = fresh.name
 	d.log.Info("reloaded", "capabilities", namesOf(caps))
