@@ -7,18 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deskconn/dconn/router"
-	"github.com/deskconn/dconn/router/transport"
 )
-
-// defaultLimits are the router's where nothing is set.
-func defaultLimits() router.Options {
-	return router.Options{Transport: transport.DefaultLimits(), Session: router.DefaultSessionLimits()}
-}
 
 // withLimits are the default limits with those of list, NAME=VALUE each; of two
 // with one name the last holds.
 func withLimits(list []string) (router.Options, error) {
-	options := defaultLimits()
+	options := router.DefaultOptions()
 	for _, entry := range list {
 		name, value, given := strings.Cut(entry, "=")
 		limit, ok := router.LimitNamed(name)
@@ -70,7 +64,7 @@ func limitsText(*cobra.Command) string {
 		"ends, with an error that names the limit; dconn status counts it, and the log has a",
 		"line for each session and limit.",
 		"", ""))
-	options := defaultLimits()
+	options := router.DefaultOptions()
 	for _, l := range router.Limits {
 		fmt.Fprintf(&b, "  %-14s %s\n", l.Name, l.Doc)
 		fmt.Fprintf(&b, "  %-14s default %s, %s\n", "", l.Text(l.Of(&options)), l.Range())

@@ -34,6 +34,7 @@ var exceeds = map[string]exceed{
 	"registrations": {"2", (*bench).registersTooMuch, 5, ""},
 	"subscriptions": {"2", (*bench).subscribesTooMuch, 5, ""},
 	"queue":         {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"backlog":       {"1MiB", (*bench).readsNothing, 1, "slow_consumer"},
 	"stall":         {"100ms", (*bench).stalls, 1, "slow_consumer"},
 }
 
@@ -48,7 +49,7 @@ func TestLimitsExceeded(t *testing.T) {
 				t.Fatal("nothing exceeds this limit")
 			}
 			log := &lockedBuffer{}
-			opts := defaults()
+			opts := DefaultOptions()
 			opts.Log = slog.New(slog.NewTextHandler(log, nil))
 			if err := limit.Set(&opts, test.set); err != nil {
 				t.Fatal(err)
@@ -234,11 +235,13 @@ func (b *bench) deaf() *transport.Conn {
 	return conn
 }
 
-func (b *bench) readsNothing() (last wamp.Message) {
-	for msg := range b.deaf().Recv() {
-		last = msg
+func (b *bench) readsNothing() wamp.Message {
+	conn := b.deaf()
+	for {
+		if msg := b.receive(conn); msg.MessageType() != wamp.EVENT {
+			return msg
+		}
 	}
-	return last
 }
 
 func (b *bench) stalls() wamp.Message {

@@ -68,9 +68,20 @@ var Limits = []Limit{
 	{transport.LimitQueue, Bytes, 64 * kib, 1 * gib,
 		"what may wait for one session that reads slowly",
 		func(o *Options) any { return &o.Transport.Queue }},
+	{transport.LimitBacklog, Bytes, 1 * mib, 1 * gib,
+		"what may wait for all sessions together: over it the one that it waits for most is cut off",
+		func(o *Options) any { return &o.Backlog }},
 	{transport.LimitStall, Duration, int64(100 * time.Millisecond), int64(time.Hour),
 		"how long a session may read nothing of what waits for it",
 		func(o *Options) any { return &o.Transport.Stall }},
+}
+
+// DefaultOptions has the limits of DESIGN, and nothing else.
+func DefaultOptions() Options {
+	return Options{
+		Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: DefaultDoorLimits(),
+		Backlog: 256 * mib,
+	}
 }
 
 // LimitNamed finds a limit by its name.

@@ -1,20 +1,12 @@
 package router
 
-import (
-	"testing"
-
-	"github.com/deskconn/dconn/router/transport"
-)
-
-func defaults() Options {
-	return Options{Transport: transport.DefaultLimits(), Session: DefaultSessionLimits()}
-}
+import "testing"
 
 // Every limit takes its bounds and its default, as it writes them itself, and
 // nothing beyond.
 func TestLimitsRange(t *testing.T) {
 	for _, l := range Limits {
-		o := defaults()
+		o := DefaultOptions()
 		for _, v := range []int64{l.Min, l.Max, l.Of(&o)} {
 			if err := l.Set(&o, l.Text(v)); err != nil || l.Of(&o) != v {
 				t.Errorf("%s=%s: %v, and it is %d, want %d", l.Name, l.Text(v), err, l.Of(&o), v)
@@ -38,7 +30,7 @@ func TestLimitsText(t *testing.T) {
 		{"queue", "1GiB", "1GiB"}, {"calls", "007", "7"}, {"stall", "60s", "1m"}, {"stall", "90s", "1m30s"}, {"stall", "60m", "1h"},
 	} {
 		l, _ := LimitNamed(test.limit)
-		o := defaults()
+		o := DefaultOptions()
 		if err := l.Set(&o, test.in); err != nil || l.Text(l.Of(&o)) != test.out {
 			t.Errorf("%s=%s: %v, %s, want %s", test.limit, test.in, err, l.Text(l.Of(&o)), test.out)
 		}

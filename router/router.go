@@ -28,6 +28,7 @@ type Options struct {
 	Session      SessionLimits
 	Door         DoorLimits
 	Origins      []string // of pages that may use a websocket, beside our own
+	Backlog      int      // bytes that may wait to be written to all sessions together; 0 is no bound
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -53,6 +54,7 @@ type Router struct {
 
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
+	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
 		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},

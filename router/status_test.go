@@ -48,7 +48,7 @@ func TestStatusOfSessions(t *testing.T) {
 }
 
 func TestStatusOfDaemon(t *testing.T) {
-	opts := defaults()
+	opts := DefaultOptions()
 	opts.Name, opts.Version, opts.Log = "desk", "1.2", start(t).router.log
 	b := startWith(t, opts)
 	b.router.Rename("kitchen")

@@ -20,6 +20,7 @@ type Limits struct {
 	Greeting  int           // bytes of one message until Welcomed, 0 is as Message
 	Depth     int           // how deep the payload of a message may nest
 	Queue     int           // bytes that may wait to be written
+	Backlog   *Backlog      // and on all connections together; nil is no bound
 	Handshake time.Duration // for the rawsocket handshake
 	Stall     time.Duration // how long the peer may read nothing of what is written
 	Flush     time.Duration // for what is still queued when the connection closes
@@ -75,6 +76,7 @@ type Conn struct {
 	mu      sync.Mutex
 	out     outbox
 	pending int  // bytes that are not written yet, in out or on their way
+	held    int  // of these, what the backlog knows of
 	writing bool // somebody moves out to the socket, for all
 	running int  // the reader, and whoever writes
 	closing time.Time
@@ -109,7 +111,7 @@ func (c *Conn) Welcomed() { c.accepts.now.Store(int64(c.lim.Message)) }
 // answer.
 func (c *Conn) serve(guard Guard, answer []byte) {
 	c.guard, c.decoder.packed = guard, guard != nil
-	c.pending += c.out.append(answer)
+	c.waits(c.out.append(answer))
 	go c.read()
 	c.Flush()
 }
@@ -149,12 +151,12 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 	if c.err != nil {
 		return false
 	}
+	c.err = err
 	if last != nil {
-		c.pending -= c.out.drop()
+		c.waits(-c.out.drop())
 		_ = c.append(last)
 	}
-	c.pending += c.out.append(c.framing.farewell(nil, err))
-	c.err = err
+	c.waits(c.out.append(c.framing.farewell(nil, err)))
 	c.closing = time.Now().Add(c.lim.Flush)
 	_ = c.nc.SetWriteDeadline(c.closing)
 	c.flush()
@@ -202,6 +204,7 @@ func (c *Conn) settle() {
 	case <-c.done:
 	default:
 		_ = c.nc.Close()
+		c.lim.Backlog.leave(c)
 		close(c.done)
 	}
 }

@@ -16,6 +16,7 @@ const (
 	LimitValues    = "values" // maxValues
 	LimitQueue     = "queue"
 	LimitStall     = "stall"
+	LimitBacklog   = "backlog"
 )
 
 // fault is what is said to the peer that sent what is not accepted.

@@ -112,7 +112,7 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 	in := &ear{Conn: nc}
 	f := &rawsocket{in: newSource(in)}
 	c := newConn(in, f, codec, lim)
-	c.pending += c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
+	c.waits(c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0}))
 	f.greet = func(reply []byte) error {
 		switch {
 		case reply[0] != magic:

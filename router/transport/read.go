@@ -144,6 +144,6 @@ func (c *Conn) control(kind byte, payload []byte) {
 	b = append(append(b, headroom[:c.framing.headroom()]...), payload...)
 	b = c.framing.seal(b, at, kind, 0)
 	c.out.add(b, nil)
-	c.pending += len(b) - at
+	c.waits(len(b) - at)
 	c.flush()
 }

@@ -74,7 +74,7 @@ func (c *Conn) append(msg wamp.Message) error {
 	}
 	b = c.framing.seal(b, at, frameMessage, len(long))
 	c.out.add(b, long)
-	c.pending += len(b) - at + len(long)
+	c.waits(len(b) - at + len(long))
 	c.sent.Messages++
 	return nil
 }
@@ -154,7 +154,7 @@ func (c *Conn) writeNow(o *outbox) (n int, err error) {
 
 // wrote counts n bytes that the socket took. c.mu is held.
 func (c *Conn) wrote(n int) {
-	c.pending -= n
+	c.waits(-n)
 	c.sent.Bytes += int64(n)
 	signal(c.room)
 }
