@@ -1,0 +1,258 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+	"go.uber.org/goleak"
+
+	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// No test may leave a goroutine behind. On a busy machine the last ones of a
+// closed router take a while to end.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := goleak.Find()
+	for i := 0; err != nil && i < 20; i++ {
+		time.Sleep(500 * time.Millisecond)
+		err = goleak.Find()
+	}
+	if err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+var codecs = []transport.Codec{transport.JSON, transport.MsgPack, transport.CBOR}
+
+// bench is a router on a socket of its own, with one small capability.
+type bench struct {
+	t      *testing.T
+	router *Router
+	path   string
+	ended  chan uint64 // callers whose call of `slow` was ended
+}
+
+func start(t *testing.T) *bench {
+	t.Helper()
+	return startWith(t, Options{
+		Log:       slog.New(slog.DiscardHandler),
+		Transport: transport.DefaultLimits(), Session: SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4},
+	})
+}
+
+func startWith(t *testing.T, opts Options) *bench {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, path: filepath.Join(dir, "s"), ended: make(chan uint64, 10)}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	opts.Capabilities = []capabilities.Capability{b.capability()}
+	if b.router, err = New(ctx, opts); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := ListenUnix(b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- b.router.Serve(ln) }()
+	t.Cleanup(func() {
+		b.router.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return b
+}
+
+func (b *bench) capability() capabilities.Capability {
+	percent := capabilities.Param{Name: "percent", Type: capabilities.Int, Min: 0, Max: 100}
+	return capabilities.Capability{Name: "test", Doc: "for tests", Procedures: []capabilities.Procedure{
+		{Verb: "set", Doc: "d", Params: []capabilities.Param{percent}, Handle: func(_ context.Context, c capabilities.Call) (any, error) {
+			return c.Int("percent"), nil
+		}},
+		{Verb: "slow", Doc: "d", Handle: func(ctx context.Context, c capabilities.Call) (any, error) {
+			<-ctx.Done()
+			b.ended <- c.Caller
+			return nil, ctx.Err()
+		}},
+		{Verb: "fail", Doc: "d", Handle: func(context.Context, capabilities.Call) (any, error) {
+			return nil, capabilities.Unavailable("no %s", "panel")
+		}},
+	}}
+}
+
+func (b *bench) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	b.t.Cleanup(cancel)
+	return ctx
+}
+
+func (b *bench) dial() net.Conn {
+	b.t.Helper()
+	nc, err := net.Dial("unix", b.path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return nc
+}
+
+// link is a connection on which nothing was said yet.
+func (b *bench) link(c transport.Codec) *transport.Conn {
+	b.t.Helper()
+	conn, err := transport.Dial(b.dial(), c, transport.DefaultLimits())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Abandon(); drain(conn) })
+	return conn
+}
+
+// drain reads what is left until the connection has ended.
+func drain(conn *transport.Conn) {
+	for range conn.Recv() {
+	}
+	<-conn.Done()
+}
+
+func (b *bench) join(c transport.Codec) *session.Session {
+	b.t.Helper()
+	conn, err := transport.Dial(b.dial(), c, transport.DefaultLimits())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s, err := session.Join(b.ctx(), conn, "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { s.Leave(b.ctx()) })
+	return s
+}
+
+// raw joins by hand, so that anything can be said afterwards.
+func (b *bench) raw(c transport.Codec, hello wamp.Dict) *transport.Conn {
+	b.t.Helper()
+	conn := b.link(c)
+	b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: hello})
+	if msg := b.receive(conn); msg.MessageType() != wamp.WELCOME {
+		b.t.Fatalf("got %s, want WELCOME", msg.MessageType())
+	}
+	return conn
+}
+
+var everyRole = wamp.Dict{"roles": wamp.Dict{
+	"caller":    wamp.Dict{"features": wamp.Dict{"payload_passthru_mode": true, "progressive_call_invocations": true}},
+	"callee":    wamp.Dict{"features": wamp.Dict{"payload_passthru_mode": true, "call_canceling": true}},
+	"publisher": wamp.Dict{"features": wamp.Dict{"payload_passthru_mode": true}}, "subscriber": wamp.Dict{},
+}}
+
+func (b *bench) send(conn *transport.Conn, msgs ...wamp.Message) {
+	b.t.Helper()
+	for _, m := range msgs {
+		if err := conn.Send(b.ctx(), m); err != nil {
+			b.t.Fatalf("send %s: %v", m.MessageType(), err)
+		}
+	}
+}
+
+func (b *bench) receive(conn *transport.Conn) wamp.Message {
+	b.t.Helper()
+	select {
+	case m, open := <-conn.Recv():
+		if !open {
+			b.t.Fatalf("the connection has ended: %v", conn.Err())
+		}
+		return m
+	case <-b.ctx().Done():
+		b.t.Fatal("no message")
+		return nil
+	}
+}
+
+// refused sends a request and wants an ERROR.
+func (b *bench) refused(conn *transport.Conn, request wamp.Message, uri string) {
+	b.t.Helper()
+	b.send(conn, request)
+	e, ok := b.receive(conn).(*wamp.Error)
+	if !ok || string(e.Error) != uri || e.Type != request.MessageType() {
+		b.t.Errorf("%s: got %+v, want %s", request.MessageType(), e, uri)
+	}
+}
+
+// aborted wants an ABORT or GOODBYE with a reason, and the end.
+func (b *bench) aborted(conn *transport.Conn, uri string) {
+	b.t.Helper()
+	switch m := b.receive(conn).(type) {
+	case *wamp.Abort:
+		if string(m.Reason) != uri || m.Details["message"] == nil {
+			b.t.Errorf("ABORT %s %v, want %s and a message", m.Reason, m.Details, uri)
+		}
+	default:
+		b.t.Errorf("got %s, want ABORT", m.MessageType())
+	}
+	<-conn.Done()
+}
+
+// alive proves that the daemon still works, for somebody else.
+func (b *bench) alive() {
+	b.t.Helper()
+	s := b.join(transport.CBOR)
+	result, err := s.Call(b.ctx(), "org.deskconn.test.set", []any{80}, nil)
+	if err != nil || len(result.Args) != 1 || result.Args[0] != int64(80) {
+		b.t.Fatalf("after that, a call answers %v, %v", result, err)
+	}
+}
+
+func wantError(t *testing.T, err error, uri string) {
+	t.Helper()
+	if e, ok := errors.AsType[*wire.Error](err); !ok || e.URI != uri {
+		t.Errorf("got %v, want %s", err, uri)
+	}
+}
+
+func overCodecs(t *testing.T, run func(t *testing.T, c transport.Codec)) {
+	for _, c := range codecs {
+		t.Run(c.Name(), func(t *testing.T) { run(t, c) })
+	}
+}
+
+// gone waits until a procedure is not registered any more.
+func (b *bench) gone(uri string) {
+	b.t.Helper()
+	s, ctx := b.join(transport.CBOR), b.ctx()
+	for ctx.Err() == nil {
+		_, err := s.Call(b.ctx(), uri, nil, nil)
+		if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == wire.ErrNoSuchProcedure {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.t.Errorf("%s is still registered", uri)
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
