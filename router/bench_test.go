@@ -135,16 +135,7 @@ func drain(conn *transport.Conn) {
 
 func (b *bench) join(c transport.Codec) *session.Session {
 	b.t.Helper()
-	conn, err := transport.Dial(b.dial(), c, transport.DefaultLimits())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	s, err := session.Join(b.ctx(), conn, "test")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { s.Leave(b.ctx()) })
-	return s
+	return b.joinBy(ways[0], c)
 }
 
 // raw joins by hand, so that anything can be said afterwards.

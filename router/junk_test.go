@@ -7,6 +7,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
 )
 
@@ -67,4 +68,38 @@ func TestJunkOptions(t *testing.T) {
 	b.alive()
 	conn.Close()
 	reading.Wait()
+}
+
+// Whatever one session publishes, each subscriber gets, in every serializer, and
+// lives on.
+func TestJunkCrossesSerializers(t *testing.T) {
+	overCodecs(t, func(t *testing.T, c transport.Codec) {
+		b := start(t)
+		subscribers := map[*session.Session]chan bool{}
+		for _, theirs := range codecs {
+			s, n, all := b.join(theirs), 0, make(chan bool)
+			subscribers[s] = all
+			if err := s.Subscribe(b.ctx(), "org.t.junk", session.Exact, func(*session.Event) {
+				if n++; n == 2*len(junk) {
+					close(all)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := b.stranger(ways[0], c)
+		for i, v := range junk {
+			w.say(wamp.PUBLISH, 2*i+1, none, "org.t.junk", wamp.List{v, wamp.List{v}})
+			w.say(wamp.PUBLISH, 2*i+2, none, "org.t.junk", wamp.List{}, wamp.Dict{"x": v})
+		}
+		for s, all := range subscribers {
+			select {
+			case <-all:
+			case <-s.Done():
+				t.Errorf("a subscriber was cut off: %v", s.Err())
+			case <-b.ctx().Done():
+				t.Error("events are missing")
+			}
+		}
+	})
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"testing"
 
@@ -12,89 +13,151 @@ import (
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// The crash table of nexus v3.3.0: what ends a stock router, over the socket.
-func TestNexusCrashes(t *testing.T) {
-	call := func(options wamp.Dict) *wamp.Call {
-		return &wamp.Call{Request: 1, Options: options, Procedure: "org.deskconn.test.set", Arguments: wamp.List{1}}
-	}
-	overCodecs(t, func(t *testing.T, c transport.Codec) {
-		b := start(t)
-		for row, attack := range map[string]func(){
-			"1 frame type 3": func() {
-				nc := b.dial()
-				_, _ = nc.Write([]byte{0x7f, 0xf1, 0, 0, 3, 0, 0, 0})
-				_, _ = nc.Read(make([]byte, 64))
-				_ = nc.Close()
-			},
-			"2 unknown invoke": func() {
-				conn := b.raw(c, everyRole)
-				for i := range 2 {
-					b.refused(conn, &wamp.Register{Request: wamp.ID(i + 1), Options: wamp.Dict{"invoke": "foo"}, Procedure: "org.t.x"}, wire.ErrInvalidArgument)
-				}
-				b.refused(conn, &wamp.Call{Request: 3, Procedure: "org.t.x"}, wire.ErrNoSuchProcedure)
-			},
-			"3 ppt options that are no text": func() {
-				conn := b.raw(c, everyRole)
-				ppt := wamp.Dict{"ppt_scheme": "x_a", "ppt_serializer": 1}
-				b.refused(conn, call(ppt), wire.ErrNotSupported)
-				b.refused(conn, &wamp.Publish{Request: 2, Options: wamp.Dict{"ppt_scheme": "x_a", "ppt_serializer": 1, "acknowledge": true}, Topic: "a.b"}, wire.ErrNotSupported)
-				b.send(conn, &wamp.Publish{Request: 3, Options: ppt, Topic: "a.b"})
-				b.send(conn, &wamp.Register{Request: 4, Procedure: "org.t.ppt"})
-				b.receive(conn)
-				b.send(conn, &wamp.Call{Request: 5, Procedure: "org.t.ppt"})
-				invocation := b.receive(conn).(*wamp.Invocation)
-				b.send(conn, &wamp.Yield{Request: invocation.Request, Options: ppt})
-				if e, ok := b.receive(conn).(*wamp.Error); !ok || e.Error != wire.ErrApplication {
-					t.Errorf("a YIELD with ppt became %+v", e)
-				}
-			},
-			"4 progress that was not announced": func() {
-				b.refused(b.raw(c, wamp.Dict{"roles": wamp.Dict{"caller": wamp.Dict{}}}), call(wamp.Dict{"progress": true}), wire.ErrNotSupported)
-			},
-			"5 testament with ppt": func() {
-				conn := b.raw(c, everyRole)
-				b.refused(conn, &wamp.Call{Request: 1, Procedure: "wamp.session.add_testament", Arguments: wamp.List{"a.b", wamp.List{}, wamp.Dict{}},
-					ArgumentsKw: wamp.Dict{"publish_options": wamp.Dict{"ppt_scheme": "x"}}}, wire.ErrNotAuthorized)
-			},
-			"6 one procedure twice in a session": func() {
-				conn := b.raw(c, everyRole)
-				shared := wamp.Dict{"invoke": "roundrobin"}
-				b.send(conn, &wamp.Register{Request: 1, Options: shared, Procedure: "org.t.shared"})
-				b.receive(conn)
-				b.refused(conn, &wamp.Register{Request: 2, Options: shared, Procedure: "org.t.shared"}, wire.ErrAlreadyExists)
-				conn.Abandon()
-				drain(conn)
-				b.gone("org.t.shared")
-			},
-			"7 several pattern subscribers": func() { b.patterns(c) },
-			"8 HELLO and away": func() {
-				for range 50 {
-					conn, err := transport.Dial(b.dial(), c, transport.DefaultLimits())
-					if err != nil {
-						t.Fatal(err)
-					}
-					b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: everyRole})
-					conn.Abandon()
-					drain(conn)
-				}
-			},
-		} {
-			attack()
-			t.Log("row", row)
-			b.alive()
+// row is one thing that ends, hangs or deceives a stock router of nexus, or its
+// client. Every row goes through every listener in every serializer, and then
+// the router must still work.
+type row struct {
+	name string
+	run  func(b *bench, y way, c transport.Codec)
+}
+
+func TestNexusCrashes(t *testing.T)  { runRows(t, crashes) }
+func TestNexusDeceives(t *testing.T) { runRows(t, deceptions) }
+
+func runRows(t *testing.T, rows []row) {
+	overWays(t, func(t *testing.T, y way, c transport.Codec) {
+		router := start(t)
+		for _, r := range rows {
+			t.Run("nexus v3.3.0: "+r.name, func(t *testing.T) {
+				b := *router
+				b.t = t
+				r.run(&b, y, c)
+				b.alive()
+			})
 		}
 	})
 }
 
+// ppt is payload passthru as no stock router survives it.
+func ppt() wamp.Dict { return wamp.Dict{"ppt_scheme": "x_a", "ppt_serializer": 1} }
+
+var (
+	none = wamp.Dict{}
+	ack  = wamp.Dict{"acknowledge": true}
+)
+
+// crashes end the process of a stock router, or of its client.
+var crashes = []row{
+	{"frames of types that do not exist, before HELLO", func(b *bench, y way, c transport.Codec) {
+		for _, frame := range y.broken {
+			w := b.wild(y, c)
+			w.write(frame)
+			w.gone()
+		}
+	}},
+	{"frames of types that do not exist, in a session", func(b *bench, y way, c transport.Codec) {
+		for _, frame := range y.broken {
+			w := b.stranger(y, c)
+			w.write(frame)
+			for { // an ABORT may come first
+				if _, err := w.next(); err != nil {
+					break
+				}
+			}
+		}
+	}},
+	{"REGISTER twice with an unknown invoke policy, then CALL", func(b *bench, y way, c transport.Codec) {
+		w := b.stranger(y, c)
+		for id := range 2 {
+			w.refused(wire.ErrInvalidArgument, wamp.REGISTER, id+1, wamp.Dict{"invoke": "foo"}, "org.t.x")
+		}
+		w.refused(wire.ErrNoSuchProcedure, wamp.CALL, 3, none, "org.t.x")
+	}},
+	{"PUBLISH with ppt options that are no text", func(b *bench, y way, c transport.Codec) {
+		w := b.stranger(y, c)
+		acked := ppt()
+		acked["acknowledge"] = true
+		w.refused(wire.ErrNotSupported, wamp.PUBLISH, 1, acked, "org.t.x")
+		w.say(wamp.PUBLISH, 2, ppt(), "org.t.x") // no answer: not acknowledged
+		w.ask(wamp.PUBLISHED, wamp.PUBLISH, 3, ack, "org.t.x")
+	}},
+	{"CALL with ppt options that are no text", func(b *bench, y way, c transport.Codec) {
+		b.stranger(y, c).refused(wire.ErrNotSupported, wamp.CALL, 1, ppt(), "org.deskconn.test.set", wamp.List{1})
+	}},
+	{"YIELD with ppt options that are no text", func(b *bench, y way, c transport.Codec) {
+		w := b.stranger(y, c)
+		w.ask(wamp.REGISTERED, wamp.REGISTER, 1, none, "org.t.ppt")
+		w.say(wamp.CALL, 2, none, "org.t.ppt")
+		w.say(wamp.YIELD, w.hear()[1], ppt())
+		if m := w.hear(); kindOf(m) != wamp.ERROR || m[4] != wire.ErrApplication {
+			b.t.Errorf("the caller hears %v, want ERROR %s", m, wire.ErrApplication)
+		}
+	}},
+	{"CALL with progress, which was not announced", func(b *bench, y way, c transport.Codec) {
+		w := b.wild(y, c)
+		w.greet(wamp.Dict{"roles": wamp.Dict{"caller": none}})
+		w.refused(wire.ErrNotSupported, wamp.CALL, 1, wamp.Dict{"progress": true}, "org.deskconn.test.set", wamp.List{1})
+	}},
+	{"a testament with ppt, left behind, then a meta call", func(b *bench, y way, c transport.Codec) {
+		w := b.stranger(y, c)
+		w.refused(wire.ErrNotAuthorized, wamp.CALL, 1, none, "wamp.session.add_testament",
+			wamp.List{"org.t.will", wamp.List{}, none}, wamp.Dict{"publish_options": wamp.Dict{"ppt_scheme": "x"}})
+		_ = w.nc.Close()
+		if _, err := b.join(c).Call(b.ctx(), "wamp.session.count", nil, nil); err != nil {
+			b.t.Errorf("a meta call: %v", err)
+		}
+	}},
+	{"one shared procedure twice in a session that leaves, then CALL", func(b *bench, y way, c transport.Codec) {
+		w, shared := b.stranger(y, c), wamp.Dict{"invoke": "roundrobin"}
+		w.ask(wamp.REGISTERED, wamp.REGISTER, 1, shared, "org.t.shared")
+		w.refused(wire.ErrAlreadyExists, wamp.REGISTER, 2, shared, "org.t.shared")
+		_ = w.nc.Close()
+		b.gone("org.t.shared")
+	}},
+	{"events for several pattern subscribers at once", func(b *bench, y way, c transport.Codec) { b.patterns(y, c) }},
+	{"HELLO and away before WELCOME", func(b *bench, y way, c transport.Codec) {
+		for range 50 {
+			w := b.wild(y, c)
+			w.say(wamp.HELLO, wire.Realm, everyRole)
+			_ = w.nc.Close()
+		}
+	}},
+	{"PUBLISH with ppt and no arguments, to a subscriber of the client library", func(b *bench, y way, c transport.Codec) {
+		victim, w := b.joinBy(y, c), b.stranger(y, c)
+		events := make(chan *session.Event, 2)
+		if err := victim.Subscribe(b.ctx(), "org.t.topic", session.Exact, func(e *session.Event) { events <- e }); err != nil {
+			b.t.Fatal(err)
+		}
+		w.say(wamp.PUBLISH, 1, wamp.Dict{"ppt_scheme": "x_a"}, "org.t.topic")
+		w.say(wamp.PUBLISH, 2, none, "org.t.topic", wamp.List{"after"})
+		if e := <-events; len(e.Args) != 1 || e.Args[0] != "after" {
+			b.t.Errorf("event %+v, want only the one after", e)
+		}
+	}},
+	{"CALL with ppt and a payload of another kind, to a callee of the client library", func(b *bench, y way, c transport.Codec) {
+		victim, w := b.joinBy(y, c), b.stranger(y, c)
+		if err := victim.Register(b.ctx(), "org.t.proc", func(_ context.Context, call *session.Invocation) (session.Result, error) {
+			return session.Result{Args: call.Args}, nil
+		}); err != nil {
+			b.t.Fatal(err)
+		}
+		w.refused(wire.ErrNotSupported, wamp.CALL, 1, wamp.Dict{"ppt_scheme": "wamp", "ppt_serializer": "cbor"}, "org.t.proc", wamp.List{"x"})
+		if m := w.ask(wamp.RESULT, wamp.CALL, 2, none, "org.t.proc", wamp.List{"x"}); !reflect.DeepEqual(m[3], []any{"x"}) {
+			b.t.Errorf("got %v, want x", m)
+		}
+	}},
+}
+
 // patterns publishes to subscribers by prefix, wildcard and exact URI at once.
-func (b *bench) patterns(c transport.Codec) {
+func (b *bench) patterns(y way, c transport.Codec) {
 	b.t.Helper()
+	const events = 300
 	var all sync.WaitGroup
 	subscribe := func(topic, match string) {
 		all.Add(1)
 		n := 0
-		err := b.join(c).Subscribe(b.ctx(), topic, match, func(e *session.Event) {
-			if n++; n == 300 {
+		err := b.joinBy(y, c).Subscribe(b.ctx(), topic, match, func(e *session.Event) {
+			if n++; n == events {
 				all.Done()
 			}
 			if match != session.Exact && e.Topic != "org.t.p" {
@@ -110,67 +173,9 @@ func (b *bench) patterns(c transport.Codec) {
 		subscribe("org..p", session.Wildcard)
 		subscribe("org.t.p", session.Exact)
 	}
-	publisher := b.join(c)
-	for i := range 300 {
-		if err := publisher.Publish(b.ctx(), "org.t.p", []any{i}, map[string]any{"i": i}, false); err != nil {
-			b.t.Fatal(err)
-		}
+	w := b.stranger(y, c)
+	for i := range events {
+		w.say(wamp.PUBLISH, i+1, wamp.Dict{"disclose_me": true}, "org.t.p", wamp.List{i}, wamp.Dict{"i": i})
 	}
 	all.Wait()
-}
-
-// Row 1 of the crash table, every reserved frame type and every serializer.
-func TestReservedFrames(t *testing.T) {
-	b := start(t)
-	for serializer := byte(1); serializer <= 3; serializer++ {
-		for kind := byte(3); kind < 8; kind++ {
-			nc := b.dial()
-			if _, err := nc.Write([]byte{0x7f, 0xf0 | serializer, 0, 0, kind, 0, 0, 0}); err != nil {
-				t.Fatal(err)
-			}
-			got := 0
-			for buf := make([]byte, 64); ; {
-				n, err := nc.Read(buf)
-				got += n
-				if err != nil {
-					break
-				}
-			}
-			if _ = nc.Close(); got != 4 {
-				t.Errorf("serializer %d, frame type %d: %d bytes came back, want the handshake and the end", serializer, kind, got)
-			}
-		}
-	}
-	b.alive()
-}
-
-// Rows 11 and 12: our own session as the victim of payload passthru.
-func TestOwnSessionAsVictim(t *testing.T) {
-	overCodecs(t, func(t *testing.T, c transport.Codec) {
-		b := start(t)
-		victim, attacker := b.join(c), b.raw(transport.CBOR, everyRole)
-		events := make(chan *session.Event, 2)
-		if err := victim.Subscribe(b.ctx(), "org.t.topic", session.Exact, func(e *session.Event) { events <- e }); err != nil {
-			t.Fatal(err)
-		}
-		if err := victim.Register(b.ctx(), "org.t.proc", func(_ context.Context, call *session.Invocation) (session.Result, error) {
-			return session.Result{Args: call.Args}, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		ppt := func() wamp.Dict { return wamp.Dict{"ppt_scheme": "wamp", "ppt_serializer": "cbor"} }
-		b.send(attacker, &wamp.Publish{Request: 1, Options: ppt(), Topic: "org.t.topic"}) // no answer: not acknowledged
-		b.refused(attacker, &wamp.Call{Request: 2, Options: ppt(), Procedure: "org.t.proc", Arguments: wamp.List{"x"}}, wire.ErrNotSupported)
-		b.send(attacker, &wamp.Publish{Request: 3, Topic: "org.t.topic", Arguments: wamp.List{"after"}})
-		if e := <-events; len(e.Args) != 1 || e.Args[0] != "after" {
-			t.Errorf("event %+v, want only the one after", e)
-		}
-		b.send(attacker, &wamp.Call{Request: 4, Procedure: "org.t.proc", Arguments: wamp.List{"x"}})
-		if r, ok := b.receive(attacker).(*wamp.Result); !ok || r.Request != 4 || r.Arguments[0] != "x" {
-			t.Errorf("got %+v, want RESULT 4", r)
-		}
-		if victim.Err() != nil {
-			t.Errorf("the victim's session ended: %v", victim.Err())
-		}
-	})
 }

@@ -133,7 +133,7 @@ func TestPayloadForged(t *testing.T) {
 			t.Errorf("%s passes: %+v", name, msg)
 		}
 	}
-	for _, tail := range []string{`[1e999]`, `[18446744073709551616]`, `["\u0000no base64!"]`, "[\"\xff\"]", `[1],{}]`, `[1`, `{}`, `"x"`, `[],[]`} {
+	for _, tail := range []string{`[1e999]`, `[18446744073709551616]`, "[\"\xff\"]", `[1],{}]`, `[1`, `{}`, `"x"`, `[],[]`} {
 		if msg, err := decodePacked(JSON, []byte(`[16,1,{},"a.b",`+tail+`]`)); err == nil {
 			t.Errorf("%s passes: %+v", tail, msg)
 		}

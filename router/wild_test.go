@@ -1,0 +1,218 @@
+package router
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// way is one of the router's public listeners, as a stranger finds it. What is
+// tested over ways is tested over each listener and serializer.
+type way struct {
+	name string
+	dial func(b *bench) net.Conn
+	// shake is the handshake before the first message, or a panic of the test.
+	shake func(w *wild)
+	frame func(payload []byte) []byte
+	// next reads the payload of the next message.
+	next func(r *bufio.Reader) ([]byte, error)
+	// upgrade makes nc a connection for a session of ours.
+	upgrade func(nc net.Conn, c transport.Codec, lim transport.Limits) (*transport.Conn, error)
+	// broken are frames that no peer may send.
+	broken [][]byte
+}
+
+var ways = []way{
+	{
+		name: "unix", dial: (*bench).dial,
+		shake: rawsocketShake, frame: rawsocketFrame, next: rawsocketNext, upgrade: transport.Dial,
+		broken: [][]byte{{3, 0, 0, 0}, {4, 0, 0, 0}, {5, 0, 0, 0}, {6, 0, 0, 0}, {7, 0, 0, 0}, {0xff, 0, 0, 0}},
+	},
+}
+
+// overWays runs a test over each listener and each serializer.
+func overWays(t *testing.T, run func(t *testing.T, y way, c transport.Codec)) {
+	for _, y := range ways {
+		for _, c := range codecs {
+			t.Run(y.name+"/"+c.Name(), func(t *testing.T) { run(t, y, c) })
+		}
+	}
+}
+
+func rawsocketShake(w *wild) {
+	w.write([]byte{0x7f, 0xf0 | byte(slices.Index(codecs, w.codec)+1), 0, 0})
+	var reply [4]byte
+	if _, err := io.ReadFull(w.r, reply[:]); err != nil || reply[0] != 0x7f || reply[1]&0x0f == 0 {
+		w.t.Fatalf("the handshake is answered with % x, %v", reply, err)
+	}
+}
+
+func rawsocketFrame(payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+}
+
+func rawsocketNext(r *bufio.Reader) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	payload := make([]byte, binary.BigEndian.Uint32(head[:]))
+	_, err := io.ReadFull(r, payload)
+	return payload, err
+}
+
+// wild is a connection that can say what no client of ours would: messages are
+// lists, and nothing is checked. Its methods may be called from two goroutines,
+// one that says and one that hears.
+type wild struct {
+	t     testing.TB
+	way   way
+	codec transport.Codec
+	nc    net.Conn
+	r     *bufio.Reader
+}
+
+const patienceOfTests = 20 * time.Second
+
+// wild connects and says nothing yet but the handshake.
+func (b *bench) wild(y way, c transport.Codec) *wild {
+	b.t.Helper()
+	w := &wild{t: b.t, way: y, codec: c, nc: y.dial(b)}
+	w.r = bufio.NewReader(w.nc)
+	b.t.Cleanup(func() { _ = w.nc.Close() })
+	_ = w.nc.SetDeadline(time.Now().Add(patienceOfTests))
+	y.shake(w)
+	return w
+}
+
+// stranger has joined.
+func (b *bench) stranger(y way, c transport.Codec) *wild {
+	b.t.Helper()
+	w := b.wild(y, c)
+	w.greet(everyRole)
+	return w
+}
+
+// greet says HELLO and wants WELCOME.
+func (w *wild) greet(details wamp.Dict) (id any) {
+	w.t.Helper()
+	w.say(wamp.HELLO, wire.Realm, details)
+	m := w.hear()
+	if kindOf(m) != wamp.WELCOME {
+		w.t.Fatalf("HELLO is answered with %v", m)
+	}
+	return m[1]
+}
+
+func (w *wild) write(b []byte) {
+	w.t.Helper()
+	if _, err := w.nc.Write(b); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// encoded is a message in its frame.
+func (w *wild) encoded(message ...any) []byte {
+	payload, err := w.codec.Append(nil, message)
+	if err != nil { // an infinity, in JSON
+		payload, _ = w.codec.Append(nil, []any{message[0]})
+	}
+	return w.way.frame(payload)
+}
+
+func (w *wild) say(message ...any) {
+	w.t.Helper()
+	w.write(w.encoded(message...))
+}
+
+// next is the next message, or why there is none.
+func (w *wild) next() ([]any, error) {
+	payload, err := w.way.next(w.r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := w.codec.Decode(payload, 64)
+	if err != nil {
+		return nil, err
+	}
+	return v.([]any), nil
+}
+
+func (w *wild) hear() []any {
+	w.t.Helper()
+	m, err := w.next()
+	if err != nil {
+		w.t.Fatalf("no message: %v", err)
+	}
+	return m
+}
+
+// kindOf is what a message is.
+func kindOf(m []any) wamp.MessageType { return wamp.MessageType(m[0].(int64)) }
+
+// ask sends a request and wants an answer of a kind.
+func (w *wild) ask(want wamp.MessageType, request ...any) []any {
+	w.t.Helper()
+	w.say(request...)
+	m := w.hear()
+	if kindOf(m) != want || kindOf(m) != wamp.GOODBYE && m[1] != int64(request[1].(int)) {
+		w.t.Fatalf("%v is answered with %v, want %s", request, m, want)
+	}
+	return m
+}
+
+// refused sends a request and wants the ERROR uri.
+func (w *wild) refused(uri string, request ...any) {
+	w.t.Helper()
+	w.say(request...)
+	m := w.hear()
+	if kindOf(m) != wamp.ERROR || m[1] != int64(request[0].(wamp.MessageType)) || m[2] != int64(request[1].(int)) || m[4] != uri {
+		w.t.Errorf("%v is answered with %v, want ERROR %s", request, m, uri)
+	}
+}
+
+// ended wants an ABORT with a reason and words, and the end.
+func (w *wild) ended(uri string) {
+	w.t.Helper()
+	m := w.hear()
+	if kindOf(m) != wamp.ABORT || m[2] != uri || m[1].(map[string]any)["message"] == nil {
+		w.t.Errorf("got %v, want ABORT %s with a message", m, uri)
+	}
+	w.gone()
+}
+
+// gone wants nothing more but the end of the connection.
+func (w *wild) gone() {
+	w.t.Helper()
+	m, err := w.next()
+	if m != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		w.t.Errorf("got %v, %v; want the end of the connection", m, err)
+	}
+}
+
+// joinBy joins a session of ours by y.
+func (b *bench) joinBy(y way, c transport.Codec) *session.Session {
+	b.t.Helper()
+	conn, err := y.upgrade(y.dial(b), c, transport.DefaultLimits())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s, err := session.Join(b.ctx(), conn, "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { s.Leave(b.ctx()) })
+	return s
+}
