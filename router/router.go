@@ -166,6 +166,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, erro
 	peer := transport.NewPeer(conn, nil)
 	if err := r.engine.AttachClient(peer, account.identity.transportDetails()); err != nil {
 		r.log.Debug("no session", "peer", account.identity.AuthID, "error", err)
+		peer.Close()
 	}
 	r.mu.Lock()
 	r.conns[conn] = true

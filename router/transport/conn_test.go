@@ -372,7 +372,7 @@ func TestSlowConsumer(t *testing.T) {
 	lim.Queue = 4096
 	conn, client := accept(t, lim, 15, nil)
 	cut := make(chan *wire.Error, 1)
-	peer := NewPeer(conn, func(why *wire.Error) { cut <- why })
+	peer := newPeer(t, conn, func(why *wire.Error) { cut <- why })
 	sent := 0
 	for why := (*wire.Error)(nil); why == nil && sent < 100000; {
 		select {
@@ -402,7 +402,7 @@ func TestPumpLosesNothingSilently(t *testing.T) {
 		conn, client := accept(t, lim, 15, nil)
 		got := make(chan []wamp.Message, 1)
 		go func() { got <- receiveAll(t, client) }()
-		peer := NewPeer(conn, nil)
+		peer := newPeer(t, conn, nil)
 		dropped := 0
 		for i := range burst {
 			select { // as nexus does it, had it no patience
@@ -483,7 +483,7 @@ func TestSendAfterEnd(t *testing.T) {
 
 func TestResultOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil) // 512 bytes
-	peer := NewPeer(conn, nil)
+	peer := newPeer(t, conn, nil)
 	peer.Send() <- &wamp.Result{Request: 7, Details: wamp.Dict{}, Arguments: wamp.List{strings.Repeat("x", 600)}}
 	peer.Send() <- &wamp.Result{Request: 8, Details: wamp.Dict{}, Arguments: wamp.List{"short"}}
 	fault, ok := receive(t, client).(*wamp.Error)
@@ -507,7 +507,7 @@ func TestResultThatDoesNotEncode(t *testing.T) {
 	}
 	defer func() { conn.Abandon(); drainRecv(conn); <-conn.Done() }()
 	readN(t, client, 4)
-	peer := NewPeer(conn, nil)
+	peer := newPeer(t, conn, nil)
 	peer.Send() <- &wamp.Result{Request: 7, Details: wamp.Dict{}, Arguments: wamp.List{make(chan int)}}
 	peer.Send() <- &wamp.Result{Request: 8, Details: wamp.Dict{}}
 	_, payload, err := readFrame(client)
@@ -522,7 +522,7 @@ func TestResultThatDoesNotEncode(t *testing.T) {
 
 func TestEventOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil)
-	peer := NewPeer(conn, nil)
+	peer := newPeer(t, conn, nil)
 	peer.Send() <- event(0, 600)
 	all := receiveAll(t, client)
 	if len(all) != 1 {
@@ -569,7 +569,7 @@ func TestCloseFlushes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, client := accept(t, lim, 15, nil)
-			peer := NewPeer(conn, nil)
+			peer := newPeer(t, conn, nil)
 			end(conn, peer)
 			if n, rest := inOrder(t, receiveAll(t, client)); n != many || len(rest) > 0 {
 				t.Errorf("%d of %d arrived, then %v", n, many, rest)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"go.uber.org/goleak"
+
+	"github.com/deskconn/dconn/router/wire"
 )
 
 // No test may leave a goroutine behind. On a busy machine the last ones of a
@@ -65,6 +67,14 @@ func pair(t testing.TB) (near, far *net.UnixConn) {
 	}
 	near, far = socket(t, fds[0]), socket(t, fds[1])
 	return near, far
+}
+
+// newPeer is a Peer that the router closes with the test.
+func newPeer(t *testing.T, c *Conn, onCut func(*wire.Error)) *Peer {
+	t.Helper()
+	p := NewPeer(c, onCut)
+	t.Cleanup(p.Close)
+	return p
 }
 
 func socket(t testing.TB, fd int) *net.UnixConn {

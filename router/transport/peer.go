@@ -21,7 +21,8 @@ type Peer struct {
 	onCut     func(*wire.Error)
 }
 
-// NewPeer starts the pump. onCut is told why the peer was cut off, if it was.
+// NewPeer starts the pump, which ends once the connection has and Close was
+// called. onCut is told why the peer was cut off, if it was.
 func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
 	p := &Peer{Conn: c, inbox: newInbox(), closed: make(chan struct{}), onCut: onCut}
 	go p.pump()
@@ -69,6 +70,19 @@ func (p *Peer) pump() {
 			p.drain(discard)
 			return
 		case <-p.done:
+			p.outlive()
+			return
+		}
+	}
+}
+
+// outlive takes what nexus sends to a connection that has ended until it has
+// noticed: the broker and callees would wait for room.
+func (p *Peer) outlive() {
+	for {
+		select {
+		case <-p.ch:
+		case <-p.closed:
 			p.drain(discard)
 			return
 		}

@@ -18,7 +18,7 @@ func longInvocation(id wamp.ID) *wamp.Invocation {
 // caller can end the session of a callee.
 func TestInvocationOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil) // 512 bytes
-	peer := NewPeer(conn, nil)
+	peer := newPeer(t, conn, nil)
 	peer.Send() <- longInvocation(7)
 	select {
 	case msg := <-peer.Recv():
@@ -38,9 +38,30 @@ func TestInvocationOverPeersLimit(t *testing.T) {
 // to say to it must not hold up the end.
 func TestPeerClosesWhenNobodyListens(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil)
-	peer := NewPeer(conn, nil)
+	peer := newPeer(t, conn, nil)
 	peer.Send() <- longInvocation(7)
 	peer.Close()
 	_ = client.Close()
 	wait(t, conn.Done(), "the end of the connection")
+}
+
+// Until nexus has noticed that a session has ended, the session takes whatever
+// is sent to it: the broker and callees would wait for room.
+func TestPeerOutlivesItsConnection(t *testing.T) {
+	conn, client := accept(t, testLimits(), 0, nil)
+	peer := newPeer(t, conn, nil)
+	_ = client.Close()
+	wait(t, conn.Done(), "the end of the connection")
+	for i := range 3 * inboxSize {
+		select {
+		case peer.Send() <- event(i, 1):
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no room for message %d", i)
+		}
+	}
+	peer.late.Store(false)
+	peer.awaitRoom()
+	if peer.late.Load() {
+		t.Error("nobody made room")
+	}
 }
