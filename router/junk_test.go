@@ -65,9 +65,10 @@ func TestJunkOptions(t *testing.T) {
 	if conn.Err() != nil {
 		t.Errorf("the session ended: %v", conn.Err())
 	}
-	b.alive()
-	conn.Close()
+	b.send(conn, &wamp.Goodbye{Reason: wamp.CloseNormal})
 	reading.Wait()
+	b.alive()
+	b.awaitMeta()
 }
 
 // Whatever one session publishes, each subscriber gets, in every serializer, and

@@ -137,6 +137,12 @@ func (w *wild) say(message ...any) {
 	w.write(w.encoded(message...))
 }
 
+// put is say where the connection may have ended.
+func (w *wild) put(message ...any) error {
+	_, err := w.nc.Write(w.encoded(message...))
+	return err
+}
+
 // next is the next message, or why there is none.
 func (w *wild) next() ([]any, error) {
 	payload, err := w.way.next(w.r)

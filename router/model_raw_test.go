@@ -1,0 +1,382 @@
+package router
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// raw is a session by hand: one goroutine says, another hears.
+type raw struct {
+	member
+	world   *world
+	w       *wild
+	say     *rand.Rand // of the goroutine that says
+	listen  *rand.Rand
+	request int
+	waiting map[int64]any // by request: *subscription, *registration, *call, or what to do
+	subs    map[int64]*subscription
+	regs    map[int64]*registration
+	tokens  map[*call]string
+	invoked []*invoked
+	ignored int // invocations that get no answer
+	over    sync.Once
+	done    chan struct{} // closed when the last event was heard, or nothing more is
+	heard   sync.WaitGroup
+}
+
+// invoked is an invocation that waits for its answer.
+type invoked struct {
+	request  int64
+	token    any
+	progress bool
+	call     *call
+}
+
+func (w *world) newRaw(b *bench, rnd *rand.Rand, id int, c transport.Codec) actor {
+	r := &raw{
+		member: member{id: id}, world: w, w: b.wild(ways[rnd.IntN(len(ways))], c),
+		say: rnd, listen: rand.New(rand.NewPCG(rnd.Uint64(), 0)),
+		waiting: map[int64]any{}, subs: map[int64]*subscription{}, regs: map[int64]*registration{},
+		tokens: map[*call]string{}, done: make(chan struct{}),
+	}
+	_ = r.w.nc.SetDeadline(time.Now().Add(3 * patienceOfTests))
+	r.w.greet(everyRole)
+	r.heard.Go(r.hear)
+	r.send(func() []any { return r.subscribe([2]string{endTopic, session.Exact}) })
+	return r
+}
+
+// send says what a step makes of the model, nil for nothing.
+func (r *raw) send(make func() []any) {
+	r.world.mu.Lock()
+	m := make()
+	r.world.mu.Unlock()
+	if m != nil {
+		_ = r.w.put(m...) // hear says when the connection has ended
+	}
+}
+
+// expect notes what the answer to the next request is for.
+func (r *raw) expect(what any) int {
+	r.request++
+	r.waiting[int64(r.request)] = what
+	return r.request
+}
+
+func (r *raw) step() {
+	switch n := r.say.IntN(20); {
+	case n < 3:
+		r.send(func() []any { return r.subscribe(modelPatterns[r.say.IntN(len(modelPatterns))]) })
+	case n < 4:
+		r.send(r.unsubscribe)
+	case n < 9:
+		r.send(func() []any { return r.publish(modelTopics[r.say.IntN(len(modelTopics))], n < 7) })
+	case n < 11:
+		r.send(r.register)
+	case n < 12:
+		r.send(r.unregister)
+	case n < 15:
+		r.send(r.call)
+	case n < 16:
+		r.send(r.cancel)
+	case n < 17:
+		time.Sleep(time.Duration(r.say.IntN(500)) * time.Microsecond)
+	default:
+		r.answer(r.say.IntN(5))
+	}
+}
+
+func (r *raw) subscribe(pattern [2]string) []any {
+	for _, s := range r.world.subscriptions {
+		if s.by == &r.member && s.uri == pattern[0] && s.match == pattern[1] && s.given == 0 {
+			return nil
+		}
+	}
+	s := r.world.subscribe(&r.member, pattern[0], pattern[1])
+	return []any{wamp.SUBSCRIBE, r.expect(s), wamp.Dict{"match": pattern[1]}, pattern[0]}
+}
+
+func (r *raw) unsubscribe() []any {
+	for id, s := range r.subs {
+		if s.giving == 0 && s.uri != endTopic {
+			s.giving = r.world.tick()
+			return []any{wamp.UNSUBSCRIBE, r.expect(func() { s.given = r.world.tick(); delete(r.subs, id) }), id}
+		}
+	}
+	return nil
+}
+
+func (r *raw) publish(topic string, acked bool) []any {
+	toSelf := r.say.IntN(4) == 0
+	token := r.world.publish(&r.member, topic, toSelf)
+	options := wamp.Dict{"exclude_me": !toSelf}
+	r.request++
+	if acked {
+		options["acknowledge"] = true
+		r.waiting[int64(r.request)] = func() { r.world.acknowledge(token) }
+	}
+	return []any{wamp.PUBLISH, r.request, options, topic, wamp.List{token}}
+}
+
+func (r *raw) register() []any {
+	procedure := modelProcedures[r.say.IntN(len(modelProcedures))]
+	for _, g := range r.world.registrations {
+		if g.by == &r.member && g.uri == procedure && g.given == 0 {
+			return nil
+		}
+	}
+	invoke := "single"
+	if procedure == "org.m.shared" {
+		invoke = "roundrobin"
+	}
+	return []any{wamp.REGISTER, r.expect(r.world.register(&r.member, procedure)), wamp.Dict{"invoke": invoke}, procedure}
+}
+
+func (r *raw) unregister() []any {
+	for id, g := range r.regs {
+		if g.giving == 0 {
+			g.giving = r.world.tick()
+			return []any{wamp.UNREGISTER, r.expect(func() { g.given = r.world.tick(); delete(r.regs, id) }), id}
+		}
+	}
+	return nil
+}
+
+func (r *raw) call() []any {
+	progress := r.say.IntN(2) == 0
+	procedure := modelProcedures[r.say.IntN(len(modelProcedures))]
+	token, c := r.world.call(&r.member, procedure, progress)
+	r.tokens[c] = token
+	return []any{wamp.CALL, r.expect(c), wamp.Dict{"receive_progress": progress}, procedure, wamp.List{token}}
+}
+
+func (r *raw) cancel() []any {
+	for id, what := range r.waiting {
+		if c, ok := what.(*call); ok && c.canceled == 0 {
+			c.canceled = r.world.tick()
+			return []any{wamp.CANCEL, id, wamp.Dict{"mode": []string{"skip", "kill", "killnowait"}[r.say.IntN(3)]}}
+		}
+	}
+	return nil
+}
+
+// answer answers one invocation: 0 with an error, 1 never, else with a result,
+// and progress before it.
+func (r *raw) answer(how int) {
+	r.world.mu.Lock()
+	if len(r.invoked) == 0 {
+		r.world.mu.Unlock()
+		return
+	}
+	i := r.say.IntN(len(r.invoked))
+	v := r.invoked[i]
+	r.invoked = slices.Delete(r.invoked, i, i+1)
+	if how == 1 {
+		r.ignored++
+	}
+	r.world.mu.Unlock()
+	switch how {
+	case 0:
+		r.send(func() []any {
+			return []any{wamp.ERROR, wamp.INVOCATION, v.request, none, ownError, wamp.List{v.token}}
+		})
+	case 1:
+	default:
+		for n := range how {
+			if v.progress {
+				r.send(func() []any { return []any{wamp.YIELD, v.request, wamp.Dict{"progress": true}, wamp.List{n}} })
+			}
+		}
+		r.send(func() []any { return []any{wamp.YIELD, v.request, none, wamp.List{v.token}} })
+	}
+}
+
+func (r *raw) settle() {
+	r.world.settled(func() {
+		r.world.mu.Lock()
+		ignores := r.ignored > 0
+		r.world.mu.Unlock()
+		if ignores {
+			r.leave() // else the callers wait for ever, as they should
+		}
+		for range 20 {
+			r.answer(2)
+		}
+	})
+}
+
+func (r *raw) last() { r.send(func() []any { return r.publish("org.m.a", true) }) }
+
+func (r *raw) heardAll() { r.over.Do(func() { close(r.done) }) }
+
+func (r *raw) ended() <-chan struct{} { return r.done }
+
+// leave says GOODBYE, or hangs up, or does so in the middle of a frame.
+func (r *raw) leave() {
+	r.world.mu.Lock()
+	again := r.left != 0
+	if !again {
+		r.left = r.world.tick()
+	}
+	r.world.mu.Unlock()
+	if again {
+		return
+	}
+	switch r.say.IntN(3) {
+	case 0:
+		_ = r.w.put(wamp.GOODBYE, none, "wamp.close.normal")
+	case 1:
+		_, _ = r.w.nc.Write(r.w.encoded(wamp.PUBLISH, 1, none, "org.m.a", wamp.List{"half"})[:9])
+		_ = r.w.nc.Close()
+	case 2:
+		_ = r.w.nc.Close()
+	}
+	r.heard.Wait()
+	_ = r.w.nc.Close()
+}
+
+func (r *raw) hear() {
+	defer r.heardAll()
+	for {
+		m, err := r.w.next()
+		r.world.mu.Lock()
+		switch {
+		case err != nil && r.left == 0:
+			r.world.wrongf("session %d was ended: %v", r.id, err)
+		case err == nil:
+			if wrong := r.handle(m); wrong != "" && !(r.left != 0 && kindOf(m) == wamp.GOODBYE) {
+				r.world.wrongf("session %d: %s: %v", r.id, wrong, m)
+			}
+		}
+		r.world.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handle compares a message with the model, and says what is wrong with it.
+func (r *raw) handle(m []any) (wrong string) {
+	switch kindOf(m) {
+	case wamp.EVENT:
+		s := r.subs[m[1].(int64)]
+		args, _ := m[len(m)-1].([]any)
+		switch {
+		case s == nil:
+			return "an event of a subscription that it does not have"
+		case len(args) != 1:
+			return "an event without its argument"
+		case s.uri == endTopic:
+			r.heardAll()
+			return ""
+		}
+		token, _ := args[0].(string)
+		s.got = append(s.got, token)
+	case wamp.INVOCATION:
+		return r.invocation(m)
+	case wamp.INTERRUPT:
+		for _, v := range r.invoked {
+			if v.request == m[1] && v.call.canceled == 0 && v.call.by.left == 0 {
+				return "an interrupt of a call that its caller still wants"
+			}
+		}
+	case wamp.RESULT:
+		return r.result(m)
+	case wamp.ERROR:
+		return r.failed(m)
+	case wamp.SUBSCRIBED, wamp.UNSUBSCRIBED, wamp.REGISTERED, wamp.UNREGISTERED, wamp.PUBLISHED:
+		return r.granted(m)
+	default:
+		return "this is not for a client"
+	}
+	return ""
+}
+
+// take is what waits for an answer to a request.
+func (r *raw) take(request any) any {
+	id, _ := request.(int64)
+	what := r.waiting[id]
+	delete(r.waiting, id)
+	return what
+}
+
+func (r *raw) granted(m []any) (wrong string) {
+	switch what := r.take(m[1]).(type) {
+	case *subscription:
+		if kindOf(m) != wamp.SUBSCRIBED || r.subs[m[2].(int64)] != nil {
+			return "a SUBSCRIBE is answered so"
+		}
+		what.granted = r.world.tick()
+		r.subs[m[2].(int64)] = what
+	case *registration:
+		if kindOf(m) != wamp.REGISTERED {
+			return "a REGISTER is answered so"
+		}
+		what.granted = r.world.tick()
+		r.regs[m[2].(int64)] = what
+	case func():
+		what()
+	default:
+		return "an answer to nothing"
+	}
+	return ""
+}
+
+func (r *raw) invocation(m []any) (wrong string) {
+	args, _ := m[len(m)-1].([]any)
+	g := r.regs[m[2].(int64)]
+	switch {
+	case g == nil:
+		return "an invocation of a registration that it does not have"
+	case len(args) != 1:
+		return "an invocation without its argument"
+	}
+	v := &invoked{request: m[1].(int64), token: args[0], call: r.world.invoke(args[0])}
+	v.progress = m[3].(map[string]any)["receive_progress"] == true
+	r.invoked = append(r.invoked, v)
+	if v.call.procedure != g.uri || v.progress && !v.call.wantsProgress {
+		return "not as it was called"
+	}
+	return ""
+}
+
+func (r *raw) result(m []any) (wrong string) {
+	id, _ := m[1].(int64)
+	c, ok := r.waiting[id].(*call)
+	if !ok {
+		return "an answer to nothing"
+	}
+	args, _ := m[len(m)-1].([]any)
+	if m[2].(map[string]any)["progress"] == true {
+		r.world.step(c, args)
+		return ""
+	}
+	delete(r.waiting, id)
+	r.world.end(r.tokens[c], c, "", args)
+	return ""
+}
+
+func (r *raw) failed(m []any) (wrong string) {
+	args, _ := m[len(m)-1].([]any)
+	uri, _ := m[4].(string)
+	switch what := r.take(m[2]).(type) {
+	case *call:
+		r.world.end(r.tokens[what], what, uri, args)
+		return ""
+	case *registration:
+		if uri != wire.ErrAlreadyExists {
+			return "a REGISTER is refused"
+		}
+		what.given = r.world.tick()
+		return ""
+	}
+	return "an error for nothing, or what must not fail"
+}
