@@ -216,9 +216,11 @@ func (b *bench) alive() {
 // gone: one that it finds when it closes holds it up for ever.
 func (b *bench) awaitMeta() {
 	b.t.Helper()
-	if _, err := b.join(transport.CBOR).Call(b.ctx(), "wamp.session.count", nil, nil); err != nil {
+	s := b.join(transport.CBOR)
+	if _, err := s.Call(b.ctx(), "wamp.session.count", nil, nil); err != nil {
 		b.t.Errorf("a meta call: %v", err)
 	}
+	s.Leave(b.ctx())
 }
 
 func wantError(t *testing.T, err error, uri string) {

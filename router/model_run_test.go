@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -64,7 +65,7 @@ func TestModel(t *testing.T) {
 }
 
 func runModel(t *testing.T, seed uint64) {
-	b, w := startWith(t, transport.DefaultLimits(), DefaultSessionLimits()), newWorld()
+	b, w := startWith(t, Options{Log: slog.New(slog.DiscardHandler), Transport: transport.DefaultLimits(), Session: DefaultSessionLimits()}), newWorld()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	members := 4 + rnd.IntN(6)
 	var acting sync.WaitGroup
