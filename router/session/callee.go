@@ -27,6 +27,12 @@ type Invocation struct {
 // as an application error with its text.
 type Handler func(ctx context.Context, call *Invocation) (Result, error)
 
+// registration is a procedure of this session.
+type registration struct {
+	procedure string
+	handle    Handler
+}
+
 // Register registers a procedure. Its handler learns who calls, where the router
 // is willing to say.
 func (s *Session) Register(ctx context.Context, procedure string, handle Handler) error {
@@ -41,7 +47,7 @@ func (s *Session) register(ctx context.Context, procedure string, handle Handler
 	id, r := s.newRequest(func(answer wamp.Message) {
 		if m, ok := answer.(*wamp.Registered); ok {
 			s.mu.Lock()
-			s.registrations[m.Registration] = handle
+			s.registrations[m.Registration] = registration{procedure, handle}
 			s.mu.Unlock()
 		}
 	})
@@ -62,10 +68,9 @@ func (s *Session) invoke(m *wamp.Invocation) {
 		return
 	}
 	ctx, cancel := context.WithCancelCause(s.end)
-	handle := s.registrations[m.Registration]
+	registered := s.registrations[m.Registration]
 	s.invocations[m.Request] = cancel
-	call := &Invocation{Args: m.Arguments, Kwargs: m.ArgumentsKw}
-	call.Procedure, _ = wamp.AsString(m.Details["procedure"])
+	call := &Invocation{Procedure: registered.procedure, Args: m.Arguments, Kwargs: m.ArgumentsKw}
 	call.Caller, _ = wamp.AsID(m.Details["caller"])
 	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
 	if m.Details["receive_progress"] == true {
@@ -84,8 +89,8 @@ func (s *Session) invoke(m *wamp.Invocation) {
 			cancel(nil)
 		}()
 		result, err := Result{}, error(wire.Errorf(wire.ErrNoSuchProcedure, "no such procedure"))
-		if handle != nil {
-			result, err = handle(ctx, call)
+		if registered.handle != nil {
+			result, err = registered.handle(ctx, call)
 		}
 		s.yield(m.Request, result, err)
 	})

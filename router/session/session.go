@@ -39,7 +39,7 @@ type Session struct {
 	lastRequest   wamp.ID
 	pending       map[wamp.ID]*request
 	subscriptions map[wamp.ID]func(*Event)
-	registrations map[wamp.ID]Handler
+	registrations map[wamp.ID]registration
 	invocations   map[wamp.ID]context.CancelCauseFunc
 	left          bool           // no handler starts any more
 	handlers      sync.WaitGroup // of invocations
@@ -87,7 +87,7 @@ func JoinRealm(ctx context.Context, link Link, realm, agent string) (*Session, e
 		link: link, welcome: welcome,
 		pending:       map[wamp.ID]*request{},
 		subscriptions: map[wamp.ID]func(*Event){},
-		registrations: map[wamp.ID]Handler{},
+		registrations: map[wamp.ID]registration{},
 		invocations:   map[wamp.ID]context.CancelCauseFunc{},
 	}
 	s.end, s.fail = context.WithCancelCause(context.Background())

@@ -12,8 +12,9 @@ import (
 // no receiver, but decoded only for a session of the daemon's own or for
 // another serializer. nexus carries it as the only one of a message's Arguments.
 type Payload struct {
-	// Publisher tells a subscriber who published, as details of its EVENT.
-	Publisher wamp.Dict
+	// Sender tells who published or called, as details of an EVENT or INVOCATION.
+	// Many may read it, nobody may write to it.
+	Sender wamp.Dict
 
 	codec Codec
 	depth int
@@ -52,6 +53,9 @@ func PayloadOf(msg wamp.Message) *Payload {
 	}
 	return nil
 }
+
+// Empty reports whether there are no arguments.
+func (p *Payload) Empty() bool { return p.count == 0 }
 
 // Unpack decodes the payload of msg, if it has one, into its arguments.
 func Unpack(msg wamp.Message) error {

@@ -39,13 +39,14 @@ func (p *PipeEnd) SendNow(ctx context.Context, msg wamp.Message) error { return 
 // Recv delivers what the router sends. It is never closed: watch Done.
 func (p *PipeEnd) Recv() <-chan wamp.Message { return p.toNear.ch }
 
-// Done is closed when either end was closed.
+// Done is closed when the router has let go of its end: what the session had
+// there is gone.
 func (p *PipeEnd) Done() <-chan struct{} { return p.done }
 
-// Err is ErrClosed once the pipe is closed.
+// Err is ErrClosed once either end is closed.
 func (p *PipeEnd) Err() error {
 	select {
-	case <-p.done:
+	case <-p.toRouter.deaf:
 		return ErrClosed
 	default:
 		return nil
@@ -54,11 +55,8 @@ func (p *PipeEnd) Err() error {
 
 // Close ends the pipe; it may be called often. What was sent is still received.
 func (p *PipeEnd) Close() {
-	p.once.Do(func() {
-		close(p.done)
-		p.toRouter.turnDeaf()
-		p.toRouter.end()
-	})
+	p.toRouter.turnDeaf()
+	p.toRouter.end()
 }
 
 // pipePeer is the far end.
@@ -69,4 +67,8 @@ type pipePeer struct {
 
 func (e pipePeer) Recv() <-chan wamp.Message { return e.p.toRouter.ch }
 func (e pipePeer) IsLocal() bool             { return true }
-func (e pipePeer) Close()                    { e.p.Close() }
+
+func (e pipePeer) Close() {
+	e.p.Close()
+	e.p.once.Do(func() { close(e.p.done) })
+}

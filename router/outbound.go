@@ -1,0 +1,114 @@
+package router
+
+import (
+	"maps"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// routerRoles is what we announce: nexus's features without the ones the
+// guard refuses.
+var routerRoles = wamp.Dict{
+	"broker": wamp.Dict{"features": wamp.Dict{
+		"pattern_based_subscription": true, "publisher_exclusion": true,
+		"publisher_identification": true, "subscriber_blackwhite_listing": true,
+		"subscription_meta_api": true,
+	}},
+	"dealer": wamp.Dict{"features": wamp.Dict{
+		"call_canceling": true, "caller_identification": true,
+		"progressive_call_results": true, "registration_meta_api": true,
+		"session_meta_api": true, "shared_registration": true,
+	}},
+}
+
+// maxInterrupted bounds what is remembered of a callee's interrupted calls.
+const maxInterrupted = 1024
+
+// Outbound implements transport.Guard.
+func (g *guard) Outbound(msg wamp.Message) wamp.Message {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch m := msg.(type) {
+	case *wamp.Welcome:
+		g.asPublisher, g.asCaller = g.disclosed("publisher", m.ID), g.disclosed("caller", m.ID)
+		g.account.welcome(m.ID)
+		m.Details["roles"] = routerRoles
+		m.Details[wire.ProtocolKey] = wire.Protocol
+	case *wamp.Result:
+		if m.Details["progress"] != true {
+			delete(g.calls, m.Request)
+		}
+	case *wamp.Error:
+		return g.outboundError(m)
+	case *wamp.Event:
+		g.event(m)
+	case *wamp.Invocation:
+		g.invocation(m)
+	case *wamp.Interrupt:
+		if len(g.interrupted) >= maxInterrupted { // a callee that answers none of them
+			clear(g.interrupted)
+		}
+		g.interrupted[m.Request] = true
+	case *wamp.Subscribed:
+		delete(g.asked, m.Request)
+		g.subscriptions[m.Subscription] = true
+	case *wamp.Registered:
+		r := g.asked[m.Request]
+		delete(g.asked, m.Request)
+		if !g.closed {
+			g.registrations[m.Registration] = r
+			g.directory.add(string(r.uri))
+		}
+	}
+	return msg
+}
+
+// event adds who published it.
+func (g *guard) event(m *wamp.Event) {
+	if p := transport.PayloadOf(m); p != nil && g.toldPublisher {
+		m.Details = with(m.Details, p.Sender)
+	}
+}
+
+// invocation adds who calls.
+func (g *guard) invocation(m *wamp.Invocation) {
+	if m.Details["progress"] == false {
+		delete(m.Details, "progress") // which is what it means to have none
+	}
+	if p := transport.PayloadOf(m); p != nil && g.registrations[m.Registration].caller {
+		m.Details = with(m.Details, p.Sender)
+	}
+}
+
+// with are details of one message and those of its sender.
+func with(details, sender wamp.Dict) wamp.Dict {
+	if len(details) == 0 {
+		return sender
+	}
+	maps.Copy(details, sender)
+	return details
+}
+
+// disclosed says who this session is, in the part that it plays.
+func (g *guard) disclosed(part string, id wamp.ID) wamp.Dict {
+	return wamp.Dict{part: id, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role}
+}
+
+func (g *guard) outboundError(m *wamp.Error) wamp.Message {
+	switch m.Type {
+	case wamp.SUBSCRIBE, wamp.REGISTER:
+		delete(g.asked, m.Request)
+	case wamp.CALL:
+		delete(g.calls, m.Request)
+	}
+	// nexus says "canceled" also when the callee went away, and
+	// "network_failure" when its queue was full, which ends it.
+	gone := m.Error == wire.ErrCanceled && len(m.Arguments) == 1 && m.Arguments[0] == "callee gone"
+	if gone || m.Error == wire.ErrNetworkFailure {
+		return refuse(&wamp.Call{}, m.Request, wire.ErrCalleeLost, "the callee went away during the call")
+	}
+	return m
+}

@@ -1,0 +1,178 @@
+package router
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+const (
+	noPassthru = "payload passthru mode is not supported"
+	idInFlight = "this request id is in flight already"
+	uriTooLong = "the URI is too long"
+)
+
+func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
+	options := m.Options
+	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
+		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
+	if p := transport.PayloadOf(m); p != nil {
+		p.Sender = g.asPublisher // from the session, always, not from disclose_me
+	}
+	ack := options["acknowledge"] == true
+	switch long := len(m.Topic) > wire.MaxURI; {
+	case !passthru(options) && !long:
+		return false, nil
+	case ack && long:
+		return true, refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case ack:
+		return true, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
+	}
+	return true, nil // WAMP gives an unacknowledged PUBLISH no answer
+}
+
+func (g *guard) call(m *wamp.Call) wamp.Message {
+	options := m.Options
+	// Not "timeout": nexus's timers outlive its dealer, and the process then
+	// dies of a send on a closed channel. Our clients CANCEL.
+	m.Options = keep(options, "receive_progress")
+	switch {
+	case len(m.Procedure) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case passthru(options):
+		return refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
+	case options["progress"] == true:
+		return refuse(m, m.Request, wire.ErrNotSupported, "progressive call invocations are not supported")
+	case m.Procedure == "wamp.session.add_testament", m.Procedure == "wamp.session.flush_testaments":
+		// A testament is published by nexus itself, past every rule.
+		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
+	case wire.IsMeta(string(m.Procedure)) && transport.Unpack(m) != nil: // nexus itself reads these
+		return refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
+	case g.calls[m.Request]:
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
+	case len(g.calls) >= g.limits.Calls:
+		return g.account.tooMany(m, m.Request, limitCalls, "calls in flight", g.limits.Calls)
+	}
+	g.calls[m.Request] = true
+	if p := transport.PayloadOf(m); p != nil {
+		p.Sender = g.asCaller
+	}
+	return nil
+}
+
+func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
+	_, inFlight := g.asked[m.Request]
+	match, ok := option(m.Options, "match", "exact", "prefix", "wildcard")
+	switch {
+	case len(m.Topic) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case !ok:
+		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
+	case inFlight:
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
+	case len(g.subscriptions)+len(g.asked) >= g.limits.Subscriptions:
+		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
+	}
+	m.Options = wamp.Dict{"match": match}
+	g.asked[m.Request] = request{uri: m.Topic}
+	return nil
+}
+
+// option returns a text option, the first choice when it is not given.
+func option(options wamp.Dict, name string, choices ...string) (string, bool) {
+	v, given := options[name]
+	if !given || v == nil {
+		return choices[0], true
+	}
+	s, _ := v.(string)
+	return s, slices.Contains(choices, s)
+}
+
+func (g *guard) register(m *wamp.Register) wamp.Message {
+	_, inFlight := g.asked[m.Request]
+	invoke, ok := option(m.Options, "invoke", "single", "roundrobin", "random", "first", "last")
+	match, _ := option(m.Options, "match", "exact")
+	switch {
+	case len(m.Procedure) > wire.MaxURI:
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case !ok:
+		return refuse(m, m.Request, wire.ErrInvalidArgument, "invoke is single, roundrobin, random, first or last")
+	case match != "exact":
+		return refuse(m, m.Request, wire.ErrNotSupported, "procedures are registered by their exact URI")
+	case inFlight:
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
+	case has(g.registrations, m.Procedure), has(g.asked, m.Procedure):
+		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
+	case len(g.registrations)+len(g.asked) >= g.limits.Registrations:
+		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
+	}
+	g.asked[m.Request] = request{m.Procedure, m.Options["disclose_caller"] == true}
+	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
+	return nil
+}
+
+// has reports whether uri is among what was asked for.
+func has(some map[wamp.ID]request, uri wamp.URI) bool {
+	for _, r := range some {
+		if r.uri == uri {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *guard) unregister(m *wamp.Unregister) wamp.Message {
+	r, ok := g.registrations[m.Registration]
+	if !ok {
+		return refuse(m, m.Request, wire.ErrNoSuchRegistration, "not a registration of this session")
+	}
+	delete(g.registrations, m.Registration)
+	g.directory.remove(string(r.uri))
+	return nil
+}
+
+func (g *guard) yield(m *wamp.Yield) wamp.Message {
+	if passthru(m.Options) {
+		return &wamp.Error{
+			Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
+			Error: wire.ErrApplication, Arguments: wamp.List{noPassthru},
+		}
+	}
+	more := m.Options["progress"] == true
+	m.Options = nil
+	if more {
+		m.Options = progress
+	}
+	return m
+}
+
+// progress is the only option of a YIELD that counts.
+var progress = wamp.Dict{"progress": true}
+
+// calleeErrors are the reserved URIs a callee may use; with the others it
+// could pretend to be the router.
+var calleeErrors = []wamp.URI{
+	wire.ErrInvalidArgument, wire.ErrApplication, wire.ErrUnavailable,
+	wire.ErrExecFailed, wire.ErrBusy, wire.ErrLimit,
+}
+
+func (g *guard) calleeError(m *wamp.Error) {
+	m.Details = wamp.Dict{}
+	uri := string(m.Error)
+	if wire.CheckURI(uri) != nil || wire.Reserved(uri) && !slices.Contains(calleeErrors, m.Error) {
+		m.Error = wire.ErrApplication
+		if bare(m) && utf8.ValidString(uri) {
+			m.Arguments = wamp.List{uri}
+		}
+	}
+}
+
+// bare reports whether a message has no arguments.
+func bare(m *wamp.Error) bool {
+	p := transport.PayloadOf(m)
+	return len(m.Arguments) == 0 || p != nil && p.Empty()
+}
