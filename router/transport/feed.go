@@ -42,6 +42,9 @@ func (f *feed) give(ctx context.Context, msg wamp.Message) bool {
 	return false
 }
 
+// hasRoom is a guess: others may be faster.
+func (f *feed) hasRoom() bool { return len(f.ch) < cap(f.ch) }
+
 func (f *feed) turnDeaf() { f.deafOnce.Do(func() { close(f.deaf) }) }
 
 // end closes the channel. What is in it can still be read.

@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
 )
 
 // ear is the side of a socket that a Conn reads. It pings a peer that was silent
@@ -14,10 +17,10 @@ import (
 // read deadline is its clock: while the peer talks there is nothing to do.
 type ear struct {
 	net.Conn
-	c     *Conn         // nil during a handshake
-	every time.Duration // 0: the peer may be silent for ever
+	c     *Conn // nil during a handshake
 	heard time.Time
-	asked bool // a ping, since then
+	asked bool // by a ping, since then
+	last  bool // the last look has begun
 	bytes atomic.Int64
 }
 
@@ -25,11 +28,13 @@ type ear struct {
 // gone.
 func (e *ear) attend(c *Conn) {
 	e.c = c
-	if e.LocalAddr().Network() == "unix" || c.lim.Keepalive <= 0 {
-		return
+	if e.LocalAddr().Network() == "unix" {
+		c.lim.Keepalive = 0
 	}
-	e.every, e.heard = c.lim.Keepalive, time.Now()
-	_ = e.SetReadDeadline(e.heard.Add(e.every))
+	if every := c.lim.Keepalive; every > 0 {
+		e.heard = time.Now()
+		_ = e.SetReadDeadline(e.heard.Add(every))
+	}
 }
 
 func (e *ear) Read(b []byte) (int, error) {
@@ -47,10 +52,10 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 		e.bytes.Add(int64(n))
 	}
 	switch {
-	case e.every == 0:
+	case e.c == nil || e.c.lim.Keepalive <= 0:
 		return false, err
 	case n > 0:
-		e.heard, e.asked = time.Now(), false
+		e.heard, e.asked, e.last = time.Now(), false, false
 		return false, err
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return false, err
@@ -62,8 +67,8 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 // expired says what it means that the read deadline has passed; nil is that
 // there is another.
 func (e *ear) expired(err error) error {
-	c, now := e.c, time.Now()
-	next := now.Add(e.every)
+	c, now, every := e.c, time.Now(), e.c.lim.Keepalive
+	next := now.Add(every)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch silent := now.Sub(e.heard); {
@@ -72,13 +77,46 @@ func (e *ear) expired(err error) error {
 			return err
 		}
 		next = c.closing
-	case silent < e.every:
-		next = e.heard.Add(e.every)
+	case silent < every:
+		next = e.heard.Add(every)
 	case !e.asked:
 		e.asked = true
 		c.control(framePing, nil)
-	case c.pending == 0: // else the ping has not left: Limits.Stall is for that
+	case c.pending > 0: // the ping has not left: Limits.Stall is for that
+	case !e.last: // a deadline that has passed hides what came too late
+		e.last = true
+		next = now.Add(every / 8)
+	default:
 		return fmt.Errorf("nothing was heard for %v, not even the answer to a ping", silent.Round(time.Millisecond))
 	}
 	return c.nc.SetReadDeadline(next)
+}
+
+// give gives msg to whoever receives, who may be busy. Meanwhile nothing is
+// read, not even a ping: the peer must not take this end for dead.
+func (c *Conn) give(msg wamp.Message) error {
+	for every := c.lim.Keepalive; ; c.signOfLife() {
+		ctx, cancel := context.Background(), func() {}
+		if every > 0 && !c.recv.hasRoom() {
+			ctx, cancel = context.WithTimeout(ctx, every)
+		}
+		given := c.recv.give(ctx, msg)
+		late := ctx.Err() != nil
+		cancel()
+		switch {
+		case given:
+			return nil
+		case !late:
+			return errDeaf
+		}
+	}
+}
+
+// signOfLife pings, that the peer may hear something.
+func (c *Conn) signOfLife() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && c.pending < c.lim.Queue {
+		c.control(framePing, nil)
+	}
 }

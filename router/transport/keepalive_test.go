@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -123,8 +124,10 @@ var networks = map[string]func(t *testing.T, lim Limits) (client, server *Conn, 
 
 // Both ends find out that the way between them is cut.
 func TestKeepaliveFindsHalfOpen(t *testing.T) {
+	t.Parallel()
 	for name, join := range networks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			lim := testLimits()
 			lim.Keepalive = 100 * time.Millisecond
 			client, server, u := join(t, lim)
@@ -141,17 +144,19 @@ func TestKeepaliveFindsHalfOpen(t *testing.T) {
 
 // Peers that have nothing to say stay connected.
 func TestKeepaliveOfIdle(t *testing.T) {
+	t.Parallel()
 	for name, join := range networks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			lim := testLimits()
-			lim.Keepalive = 300 * time.Millisecond
+			lim.Keepalive = 400 * time.Millisecond
 			client, server, _ := join(t, lim)
 			select {
 			case <-client.Done():
 				t.Fatalf("the client ended: %v", client.Err())
 			case <-server.Done():
 				t.Fatalf("the server ended: %v", server.Err())
-			case <-time.After(1500 * time.Millisecond):
+			case <-time.After(2 * time.Second):
 			}
 			if err := server.Send(t.Context(), event(1, 1)); err != nil {
 				t.Fatal(err)
@@ -196,8 +201,9 @@ func silentPair(t *testing.T, lim Limits) (*Conn, net.Conn) {
 
 // One ping is sent, and any frame is an answer to it.
 func TestKeepaliveAsksOnce(t *testing.T) {
+	t.Parallel()
 	lim := testLimits()
-	lim.Keepalive = 200 * time.Millisecond
+	lim.Keepalive = 600 * time.Millisecond
 	conn, client := silentPair(t, lim)
 	for range 3 {
 		if kind, payload, err := readFrame(client); err != nil || kind != framePing || len(payload) > 0 {
@@ -215,6 +221,7 @@ func TestKeepaliveAsksOnce(t *testing.T) {
 // A peer that reads slowly is no dead peer: that is up to Limits.Stall. What is
 // queued for it when the connection closes still has Limits.Flush.
 func TestKeepaliveLeavesSlowReader(t *testing.T) {
+	t.Parallel()
 	lim := testLimits()
 	lim.Keepalive = 100 * time.Millisecond
 	lim.Queue = 64 << 20
@@ -246,7 +253,38 @@ func TestKeepaliveLeavesSlowReader(t *testing.T) {
 	}
 }
 
+// An end whose reader is busy reads no pings, and is alive nevertheless.
+func TestKeepaliveOfBusyReader(t *testing.T) {
+	t.Parallel()
+	for name, join := range networks {
+		for _, size := range []int{1, recvAheadBytes/recvAhead + 1} {
+			t.Run(fmt.Sprint(name, "/", size), func(t *testing.T) {
+				t.Parallel()
+				lim := longLimits()
+				lim.Keepalive = 400 * time.Millisecond
+				client, server, _ := join(t, lim)
+				const many = 2 * recvAhead
+				for i := range many {
+					if err := server.Send(t.Context(), event(i, size)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(2 * time.Second) // busy
+				for i := range many {
+					if e, ok := received(t, client).(*wamp.Event); !ok || e.Publication != wamp.ID(i) {
+						t.Fatalf("got %+v, want event %d", e, i)
+					}
+				}
+				if err := server.Err(); err != nil {
+					t.Errorf("the server ended: %v", err)
+				}
+			})
+		}
+	}
+}
+
 func TestNoKeepaliveOnUnix(t *testing.T) {
+	t.Parallel()
 	lim := testLimits()
 	lim.Keepalive = 10 * time.Millisecond
 	conn, client := accept(t, lim, 15, nil)

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -53,8 +52,8 @@ func (c *Conn) hand(size int, msgs ...wamp.Message) error {
 		}
 	}
 	for _, msg := range msgs {
-		if !c.recv.give(context.Background(), msg) {
-			return errDeaf
+		if err := c.give(msg); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -63,11 +62,16 @@ func (c *Conn) hand(size int, msgs ...wamp.Message) error {
 // awaitTaken waits until at most n messages are read ahead: long ones may not
 // pile up.
 func (c *Conn) awaitTaken(n int) error {
+	heard := time.Now()
 	for pause := time.Duration(0); len(c.recv.ch) > n; pause = min(pause+10*time.Microsecond, time.Millisecond) {
 		select {
 		case <-c.recv.deaf:
 			return errDeaf
 		case <-time.After(pause):
+		}
+		if every := c.lim.Keepalive; every > 0 && time.Since(heard) > every {
+			heard = time.Now()
+			c.signOfLife()
 		}
 	}
 	return nil
