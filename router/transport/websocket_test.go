@@ -553,3 +553,25 @@ func TestDialWebsocketGivesUp(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong is heard even by a peer that went on sending, though what it sent
+// is not read.
+func TestReasonReachesSender(t *testing.T) {
+	h := serveWebsockets(t, testLimits(), nil)
+	for range 50 {
+		nc, _ := h.upgraded(t, "wamp.2.cbor")
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, _ = nc.Write(clientFrame("\x82\x7f\x00\x00\x00\x00\x00\x20\x00\x00", strings.Repeat("x", 2<<20)))
+		}()
+		<-sent
+		_, b := serverFrame(t, nc)
+		if msg, err := decode(CBOR, b, 32); err != nil || msg.MessageType() != wamp.ABORT {
+			t.Errorf("got %+v, %v; want ABORT", msg, err)
+		}
+		if opcode, b := serverFrame(t, nc); opcode != gorilla.CloseMessage || int(binary.BigEndian.Uint16(b)) != 1009 {
+			t.Errorf("frame type %d, % x; want code 1009", opcode, b)
+		}
+	}
+}
