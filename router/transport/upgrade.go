@@ -83,8 +83,8 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.sock = &readOnly{ear: &ear{Conn: nc}}
-	// What the HTTP server may have set: writing is up to the Conn.
-	return h.sock, rw, nc.SetDeadline(time.Time{})
+	_ = nc.SetDeadline(time.Time{}) // that of the HTTP server
+	return h.sock, rw, nil
 }
 
 // DialWebsocket performs the client's half of the handshake on nc, for a ws:
