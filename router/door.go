@@ -21,7 +21,7 @@ type DoorLimits struct {
 	Deadline    time.Duration // from the first packet to WELCOME
 	Bytes       int           // of one message, or of the head of an HTTP request
 	Failures    int           // connections of one address that may end without WELCOME
-	Forgiven    float64       // failures that are forgotten in a second
+	Forgiven    time.Duration // after which one of them is forgotten
 	Addresses   int           // whose failures are remembered
 }
 
@@ -29,7 +29,7 @@ type DoorLimits struct {
 func DefaultDoorLimits() DoorLimits {
 	return DoorLimits{
 		Connections: 64, PerAddress: 8, Deadline: 10 * time.Second, Bytes: 8 << 10,
-		Failures: 20, Forgiven: 5, Addresses: 1024,
+		Failures: 20, Forgiven: time.Second / 5, Addresses: 1024,
 	}
 }
 
@@ -62,9 +62,9 @@ type visitor struct {
 	timer  *time.Timer
 	left   bool // guarded by door.mu
 
-	mu       sync.Mutex
-	refuse   func(*wire.Error) // says why it may not come in and closes nc
-	sentAway bool
+	mu     sync.Mutex
+	refuse func(*wire.Error) // says why it may not come in and closes nc
+	why    *wire.Error       // it was sent away
 }
 
 // enter counts nc as waiting. A crowd makes room: the oldest of the address
@@ -133,7 +133,7 @@ func (v *visitor) sendAway(over func(*visitor) *wire.Error) {
 	why := over(v)
 	v.mu.Lock()
 	refuse := v.refuse
-	v.sentAway = true
+	v.why = why
 	v.mu.Unlock()
 	refuse(why)
 }
@@ -146,20 +146,23 @@ func (v *visitor) speaks(refuse func(*wire.Error)) {
 	v.refuse = refuse
 }
 
-// wasSentAway reports whether refuse was used.
-func (v *visitor) wasSentAway() bool {
+// sentAway is why a visitor was sent away, nil if it was not.
+func (v *visitor) sentAway() *wire.Error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.sentAway
+	return v.why
 }
+
+// doorLimit begins the names of the limits of the door.
+const doorLimit = "door_"
 
 // The names of DoorLimits that somebody can go over.
 const (
-	limitDoorConnections = "door_connections"
-	limitDoorPerAddress  = "door_per_address"
-	limitDoorDeadline    = "door_deadline"
-	limitDoorBytes       = "door_bytes"
-	limitDoorFailures    = "door_failures"
+	limitDoorConnections = doorLimit + "connections"
+	limitDoorPerAddress  = doorLimit + "per_address"
+	limitDoorDeadline    = doorLimit + "deadline"
+	limitDoorBytes       = doorLimit + "bytes"
+	limitDoorFailures    = doorLimit + "failures"
 )
 
 // One function for each limit, called once for each visitor that is over it.
@@ -242,7 +245,7 @@ type allowance struct {
 }
 
 func (d *door) left(a *allowance, now time.Time) float64 {
-	return min(float64(d.lim.Failures), a.left+now.Sub(a.at).Seconds()*d.lim.Forgiven)
+	return min(float64(d.lim.Failures), a.left+float64(now.Sub(a.at))/float64(d.lim.Forgiven))
 }
 
 // mayFail reports whether an address may try again. d.mu is held.

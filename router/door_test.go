@@ -21,7 +21,7 @@ import (
 func patientDoor() DoorLimits {
 	return DoorLimits{
 		Connections: 1 << 20, PerAddress: 1 << 20, Deadline: time.Minute, Bytes: 8 << 10,
-		Failures: 1 << 20, Forgiven: 1, Addresses: 100,
+		Failures: 1 << 20, Forgiven: time.Second, Addresses: 100,
 	}
 }
 
@@ -288,7 +288,7 @@ func (s *street) answers(conn *transport.Conn) {
 // Who fails too often is refused for a while; who succeeds is never counted.
 func TestDoorFailures(t *testing.T) {
 	lim := patientDoor()
-	lim.Failures, lim.Forgiven = 3, 1e-9
+	lim.Failures, lim.Forgiven = 3, 1000*time.Hour
 	s := onStreet(t, lim)
 	early := s.visit("127.0.0.1", transport.CBOR)
 	for range 3 * lim.Failures {
@@ -301,6 +301,14 @@ func TestDoorFailures(t *testing.T) {
 	}
 	if got := s.hears(s.walk("127.0.0.1", rawHello)); got != rawFull {
 		t.Errorf("rawsocket is told %q", got)
+	}
+	eager, err := transport.Dial(s.walk("127.0.0.1", ""), transport.CBOR, transport.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(eager, &wamp.Hello{Realm: wire.Realm, Details: everyRole}) // with the handshake, as dconn does
+	if drain(eager); !strings.Contains(fmt.Sprint(eager.Err()), "maximum connection count reached") {
+		t.Errorf("who says HELLO at once is told %v", eager.Err())
 	}
 	if got := s.hears(s.walk("127.0.0.1", "GET / HTTP/1.1\r\nHost: "+s.address+"\r\n\r\n")); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "door_failures") {
 		t.Errorf("HTTP is told %q", got)
@@ -328,7 +336,7 @@ func (s *street) failed(n int) {
 }
 
 func TestDoorForgives(t *testing.T) {
-	lim := DoorLimits{Failures: 20, Forgiven: 5, Addresses: 3}
+	lim := DoorLimits{Failures: 20, Forgiven: time.Second / 5, Addresses: 3}
 	d := newDoor(lim, newLedger(slog.New(slog.DiscardHandler)))
 	now := time.Now()
 	at := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/32", i)) }

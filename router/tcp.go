@@ -98,6 +98,9 @@ func (r *Router) greetStranger(nc net.Conn) (*transport.Conn, *account, error) {
 	if err != nil {
 		v.leave(false)
 	}
+	if why := v.sentAway(); err != nil && why != nil {
+		err = why
+	}
 	return conn, a, err
 }
 
@@ -134,8 +137,8 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 		return conn, nil
 	case <-conn.Done():
 	}
-	if limit := (&wire.Error{URI: wire.ErrLimit}); errors.Is(conn.Err(), limit) && !v.wasSentAway() {
-		r.door.overBytes(v)
+	if limit := (&wire.Error{URI: wire.ErrLimit}); errors.Is(conn.Err(), limit) && v.sentAway() == nil {
+		return nil, r.door.overBytes(v)
 	}
 	return nil, conn.Err()
 }
