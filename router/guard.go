@@ -42,7 +42,6 @@ type guard struct {
 	asPublisher   wamp.Dict        // what its events say about this session
 	asCaller      wamp.Dict        // and what its calls do
 	toldPublisher bool             // it wants to know who published
-	toldCaller    map[wamp.ID]bool // registrations that want to know who calls
 	passing       [1]wamp.Message  // what Inbound returns, mostly
 }
 

@@ -26,7 +26,7 @@ func (c *Conn) fault(err error) error {
 	case long:
 		return wire.Over(wire.ErrLimit, LimitMessage, "%v", err)
 	case errors.Is(err, errDepth):
-		return wire.Over(wire.ErrLimit, LimitDepth, "a message is %v: at most %d levels", err, c.lim.Depth)
+		return wire.Over(wire.ErrLimit, LimitDepth, "a message is %v: at most %d levels", errDepth, c.lim.Depth)
 	case errors.Is(err, errMany):
 		return wire.Over(wire.ErrLimit, LimitValues, "%v", err)
 	}
