@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
 // contest is one table.
@@ -50,7 +48,7 @@ func (b *bench) hold(ctx context.Context, c *contest) error {
 			if err := b.calm(ctx); err != nil {
 				return err
 			}
-			before, err := cpuTime(p.bus.daemon)
+			before, err := rig.CPUTime(p.bus.daemon.Process.Pid)
 			if err != nil {
 				return err
 			}
@@ -59,7 +57,7 @@ func (b *bench) hold(ctx context.Context, c *contest) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			if s.daemon, err = cpuTime(p.bus.daemon); err != nil {
+			if s.daemon, err = rig.CPUTime(p.bus.daemon.Process.Pid); err != nil {
 				return err
 			}
 			s.daemon -= before
@@ -73,10 +71,10 @@ func (b *bench) hold(ctx context.Context, c *contest) error {
 // contestant before left it with.
 func (b *bench) calm(ctx context.Context) error {
 	last := time.Duration(-1)
-	return eventually(ctx, 6*tick, func() (bool, error) {
+	return rig.Eventually(ctx, 6*rig.Tick, func() (bool, error) {
 		var now time.Duration
 		for _, bus := range b.buses {
-			cpu, err := cpuTime(bus.daemon)
+			cpu, err := rig.CPUTime(bus.daemon.Process.Pid)
 			if err != nil {
 				return false, err
 			}
@@ -86,32 +84,6 @@ func (b *bench) calm(ctx context.Context) error {
 		last = now
 		return idle, nil
 	})
-}
-
-// tick is the unit of CPU time in /proc.
-const tick = 10 * time.Millisecond
-
-// cpuTime is what a process that still runs has taken.
-func cpuTime(cmd *exec.Cmd) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name, in brackets, may hold anything; utime and stime are the 12th
-	// and 13th field after it.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 13 || fields[0] == "Z" {
-		return 0, fmt.Errorf("%s has ended", cmd.Args[0])
-	}
-	var ticks int
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * tick, nil
 }
 
 // lost is an error if dconn lost anything.

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
 // The names of the contestants that the bars compare.
@@ -157,7 +159,7 @@ func (b *bench) subscribe(ctx context.Context, r route, out *os.File) (*process,
 // subscribed waits until mosquitto says that somebody subscribed to the topic.
 // It does one thing at a time, so what comes later will be delivered.
 func (b *bench) subscribed(ctx context.Context, daemon *exec.Cmd) error {
-	return eventually(ctx, moment, func() (bool, error) {
+	return rig.Eventually(ctx, rig.Moment, func() (bool, error) {
 		log, err := os.ReadFile(b.LogOf(daemon))
 		return strings.Contains(string(log), b.topic()+"\n"), err
 	})

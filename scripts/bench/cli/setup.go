@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/deskconn/dconn/scripts/bench/rig"
 )
@@ -85,23 +83,6 @@ func writeLines(path string, n int, line func(int) string) error {
 	return w.Flush()
 }
 
-// mosquittoConf raises every limit that would make mosquitto drop a message,
-// and has it say who subscribes.
-const mosquittoConf = `listener %d 127.0.0.1
-listener 0 %s
-user root
-allow_anonymous true
-persistence false
-max_queued_messages 0
-max_queued_bytes 0
-max_inflight_messages 0
-max_inflight_bytes 0
-memory_limit 0
-log_dest stderr
-log_type error
-log_type subscribe
-`
-
 // startMosquitto starts a broker of our own. Without one, which is said, dconn
 // is measured alone.
 func (b *bench) startMosquitto(ctx context.Context) error {
@@ -110,58 +91,13 @@ func (b *bench) startMosquitto(ctx context.Context) error {
 		b.Say("no rows for mosquitto: %v", err)
 		return ctx.Err()
 	}
-	port, err := freePort()
+	m, err := b.StartMosquitto(ctx)
 	if err != nil {
 		return err
 	}
-	conf, socket := b.path("mosquitto.conf"), b.path("mosquitto.sock")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, mosquittoConf, port, socket), 0o600); err != nil {
-		return err
-	}
-	daemon := exec.Command("mosquitto", "-c", conf)
-	if err := b.Start(daemon); err != nil {
-		return err
-	}
-	b.mosquitto = &bus{daemon: daemon, at: []string{"-h", "127.0.0.1", "-p", fmt.Sprint(port)}, unix: []string{"--unix", socket}}
+	b.mosquitto = &bus{daemon: m.Daemon, at: []string{"-h", "127.0.0.1", "-p", fmt.Sprint(m.Port)}, unix: []string{"--unix", m.Socket}}
 	b.buses = append(b.buses, b.mosquitto)
-	err = eventually(ctx, moment, func() (bool, error) {
-		c, err := net.Dial("unix", socket)
-		if err == nil {
-			err = c.Close()
-		}
-		return err == nil, nil
-	})
-	if err != nil {
-		return b.NotReady(daemon, err)
-	}
 	return nil
-}
-
-// moment is between two looks at what comes soon.
-const moment = 5 * time.Millisecond
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return ln.Addr().(*net.TCPAddr).Port, ln.Close()
-}
-
-// eventually asks again every pause until the answer is yes, for 10 seconds at
-// most.
-func eventually(ctx context.Context, pause time.Duration, ask func() (bool, error)) error {
-	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); {
-		if yes, err := ask(); yes || err != nil {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return fmt.Errorf("it took more than 10 s")
 }
 
 func (b *bench) versions(ctx context.Context) (string, error) {
