@@ -8,7 +8,7 @@ TAGS := codec.notfastpath
 PREFIX ?= /usr/local
 export GOTOOLCHAIN := local
 
-.PHONY: all build test test-all test-vm race fuzz lint bench bench-cold bench-cli demo completions man install
+.PHONY: all build test test-all test-vm race fuzz lint bench bench-cold bench-cli bench-bus demo completions man install
 
 all: build
 
@@ -54,7 +54,10 @@ bench-cold:
 bench-cli:
 	go run ./scripts/bench/cli -tags '$(TAGS)'
 
-bench: bench-cold bench-cli
+bench-bus:
+	go run ./scripts/bench/bus -tags '$(TAGS)'
+
+bench: bench-cold bench-cli bench-bus
 
 demo: build
 	scripts/demo.sh

@@ -24,15 +24,34 @@ func CPUTime(pid int) (time.Duration, error) {
 	if len(fields) < 13 || fields[0] == "Z" {
 		return 0, fmt.Errorf("process %d has ended", pid)
 	}
-	var ticks int
-	for _, f := range fields[11:13] {
+	return ticks(fields[11:13])
+}
+
+// ticks adds up times in /proc.
+func ticks(fields []string) (sum time.Duration, err error) {
+	for _, f := range fields {
 		n, err := strconv.Atoi(f)
 		if err != nil {
 			return 0, err
 		}
-		ticks += n
+		sum += time.Duration(n) * Tick
 	}
-	return time.Duration(ticks) * Tick, nil
+	return sum, nil
+}
+
+// BusyTime is what all programs have taken of all CPUs, and what whoever lends
+// us these took back, since the machine was started.
+func BusyTime() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(stat), "\n")
+	fields := strings.Fields(first) // cpu, user, nice, system, idle, iowait, irq, softirq, steal, ...
+	if len(fields) < 9 {
+		return 0, fmt.Errorf("/proc/stat begins with %q", first)
+	}
+	return ticks(append(fields[1:4:4], fields[6:9]...))
 }
 
 // Memory is what a process that still runs has resident, in bytes, and the most
