@@ -258,3 +258,12 @@ func openFiles(t *testing.T) int {
 	}
 	return len(files)
 }
+
+// guardOf is the guard of a session that nobody has.
+func guardOf(id Identity) *guard {
+	r := &Router{
+		limits: DefaultOptions(), directory: newDirectory(), audience: newAudience(),
+		ledger: newLedger(slog.New(slog.DiscardHandler)),
+	}
+	return r.newGuard(r.ledger.begin(id))
+}

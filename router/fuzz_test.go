@@ -150,7 +150,7 @@ func FuzzHello(f *testing.F) {
 			_ = near.CloseWrite()
 			_, _ = io.Copy(io.Discard, near)
 		}()
-		guard := heard{newGuard(newLedger(slog.New(slog.DiscardHandler)).begin(id), DefaultSessionLimits(), newDirectory()), make(chan wamp.Message, 1)}
+		guard := heard{guardOf(id), make(chan wamp.Message, 1)}
 		conn, err := transport.Accept(far, transport.DefaultLimits(), guard)
 		if err != nil {
 			_ = far.Close()

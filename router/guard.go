@@ -7,6 +7,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -30,6 +31,8 @@ type guard struct {
 	limits    SessionLimits
 	directory *directory
 	account   *account
+	audience  *audience
+	peer      *transport.Peer // set before there is a session
 
 	mu            sync.Mutex
 	greeted       bool
@@ -37,27 +40,35 @@ type guard struct {
 	calls         map[wamp.ID]bool    // in flight
 	asked         map[wamp.ID]request // SUBSCRIBE and REGISTER not answered yet
 	registrations map[wamp.ID]request
-	subscriptions map[wamp.ID]bool
-	interrupted   map[wamp.ID]bool // invocations whose caller is gone
-	asPublisher   wamp.Dict        // what its events say about this session
-	asCaller      wamp.Dict        // and what its calls do
-	toldPublisher bool             // it wants to know who published
-	passing       [1]wamp.Message  // what Inbound returns, mostly
+	subscriptions map[wamp.ID]request
+	topics        map[wamp.URI]wamp.ID // the exact subscriptions
+	patterns      int                  // the others, and those that are asked for
+	behind        int                  // events that nexus has for this session
+	published     map[wamp.ID]wamp.ID  // publications to be acknowledged, by request
+	interrupted   map[wamp.ID]bool     // invocations whose caller is gone
+	session       wamp.ID
+	asPublisher   wamp.Dict       // what its events say about this session
+	asCaller      wamp.Dict       // and what its calls do
+	toldPublisher bool            // it wants to know who published
+	passing       [1]wamp.Message // what Inbound returns, mostly
 }
 
 // request is what was asked for: a topic, or a procedure.
 type request struct {
-	uri    wamp.URI
-	caller bool // the callee wants to know who calls
+	uri     wamp.URI
+	caller  bool // the callee wants to know who calls
+	pattern bool // the topic is compared with, not exactly
 }
 
-func newGuard(a *account, limits SessionLimits, d *directory) *guard {
+func (r *Router) newGuard(a *account) *guard {
 	return &guard{
-		identity: a.identity, limits: limits, directory: d, account: a,
+		identity: a.identity, limits: r.limits.Session, directory: r.directory, account: a, audience: r.audience,
 		calls:         map[wamp.ID]bool{},
 		asked:         map[wamp.ID]request{},
 		registrations: map[wamp.ID]request{},
-		subscriptions: map[wamp.ID]bool{},
+		subscriptions: map[wamp.ID]request{},
+		topics:        map[wamp.URI]wamp.ID{},
+		published:     map[wamp.ID]wamp.ID{},
 		interrupted:   map[wamp.ID]bool{},
 	}
 }
@@ -88,7 +99,7 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	case *wamp.Subscribe:
 		answer = g.subscribe(m)
 	case *wamp.Unsubscribe:
-		delete(g.subscriptions, m.Subscription)
+		g.unsubscribed(m.Subscription)
 	case *wamp.Register:
 		answer = g.register(m)
 	case *wamp.Unregister:
@@ -211,5 +222,6 @@ func (g *guard) Closed() []wamp.Message {
 	for _, r := range g.registrations {
 		g.directory.remove(string(r.uri))
 	}
+	g.audience.leave(g.session)
 	return g.cancelCalls()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -120,7 +119,7 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 		"SUBSCRIBE without a topic": &wamp.Subscribe{Request: 1}, "REGISTER without a procedure": &wamp.Register{Request: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuard(newLedger(slog.New(slog.DiscardHandler)).begin(Identity{}), DefaultSessionLimits(), newDirectory())
+			g := guardOf(Identity{})
 			g.greeted = true
 			if _, answer, err := g.Inbound(first); answer != nil || err != nil {
 				t.Fatalf("refused: %+v, %v", answer, err)

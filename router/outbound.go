@@ -35,6 +35,9 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 	case *wamp.Welcome:
 		g.asPublisher, g.asCaller = g.disclosed("publisher", m.ID), g.disclosed("caller", m.ID)
 		g.account.welcome(m.ID)
+		if g.session = m.ID; !g.closed {
+			g.audience.enter(m.ID, g)
+		}
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
 	case *wamp.Result:
@@ -52,9 +55,11 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 			clear(g.interrupted)
 		}
 		g.interrupted[m.Request] = true
-	case *wamp.Subscribed:
-		delete(g.asked, m.Request)
-		g.subscriptions[m.Subscription] = true
+	case *wamp.Published:
+		if id, ok := g.published[m.Request]; ok {
+			m.Publication = id
+			delete(g.published, m.Request)
+		}
 	case *wamp.Registered:
 		r := g.asked[m.Request]
 		delete(g.asked, m.Request)
@@ -66,9 +71,14 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 	return msg
 }
 
-// event adds who published it.
+// event adds who published it, and the id that its publisher is told.
 func (g *guard) event(m *wamp.Event) {
-	if p := transport.PayloadOf(m); p != nil && g.toldPublisher {
+	p := transport.PayloadOf(m)
+	if p == nil {
+		return
+	}
+	m.Publication = p.Publication
+	if g.toldPublisher {
 		m.Details = with(m.Details, p.Sender)
 	}
 }
@@ -100,7 +110,12 @@ func (g *guard) disclosed(part string, id wamp.ID) wamp.Dict {
 func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 	switch m.Type {
 	case wamp.SUBSCRIBE, wamp.REGISTER:
+		if g.asked[m.Request].pattern {
+			g.patterns--
+		}
 		delete(g.asked, m.Request)
+	case wamp.PUBLISH:
+		delete(g.published, m.Request)
 	case wamp.CALL:
 		delete(g.calls, m.Request)
 	}

@@ -20,12 +20,15 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
-	if p := transport.PayloadOf(m); p != nil {
-		p.Sender = g.asPublisher // from the session, always, not from disclose_me
-	}
 	ack := options["acknowledge"] == true
 	switch long := len(m.Topic) > wire.MaxURI; {
 	case !passthru(options) && !long:
+		if p := transport.PayloadOf(m); p != nil {
+			p.Sender = g.asPublisher // from the session, always, not from disclose_me
+			if p.Publication = newPublication(); ack {
+				g.published[m.Request] = p.Publication
+			}
+		}
 		return false, nil
 	case ack && long:
 		return true, refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
@@ -78,7 +81,11 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
 	}
 	m.Options = wamp.Dict{"match": match}
-	g.asked[m.Request] = request{uri: m.Topic}
+	pattern := match != wamp.MatchExact
+	if pattern {
+		g.patterns++
+	}
+	g.asked[m.Request] = request{uri: m.Topic, pattern: pattern}
 	return nil
 }
 
@@ -110,7 +117,7 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 	case len(g.registrations)+len(g.asked) >= g.limits.Registrations:
 		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
 	}
-	g.asked[m.Request] = request{m.Procedure, m.Options["disclose_caller"] == true}
+	g.asked[m.Request] = request{uri: m.Procedure, caller: m.Options["disclose_caller"] == true}
 	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
 	return nil
 }

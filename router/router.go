@@ -39,6 +39,7 @@ type Router struct {
 	engine    nexus.Router
 	directory *directory
 	ledger    *ledger
+	audience  *audience
 	host      host
 	door      *door
 
@@ -56,7 +57,7 @@ type Router struct {
 func New(ctx context.Context, opts Options) (*Router, error) {
 	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
-		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log),
+		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	r.door = newDoor(opts.Door, r.ledger)
@@ -68,6 +69,8 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,
 		MetaStrict:        true,
+
+		PublishFilterFactory: r.audience.newDelivery,
 	}}}, noLog{})
 	if err != nil {
 		return nil, err
@@ -164,6 +167,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, erro
 		return nil, account, err
 	}
 	peer := transport.NewPeer(conn, nil)
+	account.guard.peer = peer
 	if err := r.engine.AttachClient(peer, account.identity.transportDetails()); err != nil {
 		r.log.Debug("no session", "peer", account.identity.AuthID, "error", err)
 		peer.Close()

@@ -111,7 +111,7 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 	}
 	spoken := make(chan struct{})
 	var conn *transport.Conn
-	own := newGuard(a, r.limits.Session, r.directory)
+	own := r.newGuard(a)
 	guard := greeter{
 		Guard: own, visitor: v,
 		spoken:  sync.OnceFunc(func() { close(spoken) }),

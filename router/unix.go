@@ -175,7 +175,7 @@ func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, *account, error) {
 	if denied != nil && id.AuthID == "" {
 		return nil, a, denied
 	}
-	own := newGuard(a, r.limits.Session, r.directory)
+	own := r.newGuard(a)
 	var guard transport.Guard = own
 	if denied != nil {
 		guard = doorkeeper{denied}
@@ -193,4 +193,5 @@ func (d doorkeeper) Inbound(wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	return nil, nil, d.reason
 }
 func (d doorkeeper) Outbound(msg wamp.Message) wamp.Message { return msg }
+func (d doorkeeper) Queued(wamp.Message)                    {}
 func (d doorkeeper) Closed() []wamp.Message                 { return nil }

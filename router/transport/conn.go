@@ -53,6 +53,8 @@ type Guard interface {
 	Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error)
 	// Outbound sees what the router sends and may replace it.
 	Outbound(msg wamp.Message) wamp.Message
+	// Queued sees it again once it has its place in the queue.
+	Queued(msg wamp.Message)
 	// Closed returns what the router must still hear once the peer is gone.
 	Closed() []wamp.Message
 }

@@ -670,6 +670,7 @@ func (lastWords) Inbound(m wamp.Message) ([]wamp.Message, wamp.Message, error) {
 	return []wamp.Message{m}, nil, nil
 }
 func (lastWords) Outbound(m wamp.Message) wamp.Message { return m }
+func (lastWords) Queued(wamp.Message)                  {}
 func (g lastWords) Closed() (last []wamp.Message) {
 	for i := range g.n {
 		last = append(last, &wamp.Cancel{Request: wamp.ID(i), Options: wamp.Dict{}})

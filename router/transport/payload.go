@@ -15,6 +15,8 @@ type Payload struct {
 	// Sender tells who published or called, as details of an EVENT or INVOCATION.
 	// Many may read it, nobody may write to it.
 	Sender wamp.Dict
+	// Publication is the id of what is published.
+	Publication wamp.ID
 
 	codec Codec
 	depth int

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -16,6 +17,8 @@ import (
 type Peer struct {
 	*Conn
 	inbox
+	dirty     atomic.Bool   // something was delivered that is not yet written
+	wake      chan struct{} // and the pump is told
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
 	onCut     func(*wire.Error)
@@ -24,7 +27,7 @@ type Peer struct {
 // NewPeer starts the pump, which ends once the connection has and Close was
 // called. onCut is told why the peer was cut off, if it was.
 func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
-	p := &Peer{Conn: c, inbox: newInbox(), closed: make(chan struct{}), onCut: onCut}
+	p := &Peer{Conn: c, inbox: newInbox(), wake: make(chan struct{}, 1), closed: make(chan struct{}), onCut: onCut}
 	go p.pump()
 	return p
 }
@@ -63,6 +66,9 @@ func (p *Peer) pump() {
 				p.late.Store(false)
 				p.Flush()
 			}
+		case <-p.wake:
+			p.dirty.Store(false)
+			p.Flush()
 		case <-p.closed:
 			p.drain(p.deliver)
 			p.Conn.Close()
@@ -108,13 +114,31 @@ func (p *Peer) deliver(msg wamp.Message) {
 	if p.guard != nil {
 		msg = p.guard.Outbound(msg)
 	}
+	if p.queue(msg) && p.guard != nil {
+		p.guard.Queued(msg)
+	}
+}
+
+// Deliver queues msg without nexus and the guard, in the place where it is
+// called. Nobody keeps msg.
+func (p *Peer) Deliver(msg wamp.Message) {
+	if p.queue(msg) && p.dirty.CompareAndSwap(false, true) {
+		signal(p.wake)
+	}
+}
+
+// queue queues msg, or ends the session, or leaves it where it has ended.
+func (p *Peer) queue(msg wamp.Message) bool {
 	switch ok, err := p.offer(msg, p.writeMuch); {
+	case ok && err == nil:
+		return true
 	case !ok && err == nil:
 		p.cut(p.slow())
 	case !ok: // the connection has ended
 	case err != nil:
 		p.undeliverable(msg, err)
 	}
+	return false
 }
 
 // writeMuch writes what waits if that is much. The Conn is locked.
