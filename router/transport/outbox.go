@@ -11,6 +11,7 @@ import (
 const (
 	bufferBytes = 16 << 10 // of a new one
 	spareBytes  = 64 << 10 // a longer one is not used again
+	roomBytes   = 1 << 10  // a buffer with less left is as good as full
 	longBytes   = 16 << 10 // a payload from this on is written from where it is
 )
 
@@ -38,7 +39,7 @@ type outbox struct {
 
 // open returns the buffer for the next frame.
 func (o *outbox) open() []byte {
-	if o.tail != nil && len(*o.tail) >= spareBytes {
+	if o.tail != nil && cap(*o.tail)-len(*o.tail) < roomBytes {
 		o.close()
 	}
 	if o.tail == nil {
