@@ -74,11 +74,15 @@ func (d *delivery) Allowed(s *wamp.Session) bool {
 func (g *guard) deliver(topic wamp.URI, e *wamp.Event) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.latest == e.Publication { // for a pattern that was unsubscribed a moment ago
+		return true
+	}
 	id, ok := g.topics[topic]
 	if !ok || g.patterns > 0 || g.behind > 0 {
 		g.behind++
 		return false
 	}
+	g.latest = e.Publication
 	e.Subscription, e.Details = id, nil
 	if g.toldPublisher {
 		e.Details = transport.PayloadOf(e).Sender

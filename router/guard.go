@@ -44,6 +44,7 @@ type guard struct {
 	topics        map[wamp.URI]wamp.ID // the exact subscriptions
 	patterns      int                  // the others, and those that are asked for
 	behind        int                  // events that nexus has for this session
+	latest        wamp.ID              // publication that was delivered past nexus
 	published     map[wamp.ID]wamp.ID  // publications to be acknowledged, by request
 	interrupted   map[wamp.ID]bool     // invocations whose caller is gone
 	session       wamp.ID

@@ -33,7 +33,6 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 	defer g.mu.Unlock()
 	switch m := msg.(type) {
 	case *wamp.Welcome:
-		g.asPublisher, g.asCaller = g.disclosed("publisher", m.ID), g.disclosed("caller", m.ID)
 		g.account.welcome(m.ID)
 		if g.session = m.ID; !g.closed {
 			g.audience.enter(m.ID, g)
@@ -102,9 +101,13 @@ func with(details, sender wamp.Dict) wamp.Dict {
 	return details
 }
 
-// disclosed says who this session is, in the part that it plays.
-func (g *guard) disclosed(part string, id wamp.ID) wamp.Dict {
-	return wamp.Dict{part: id, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role}
+// disclosed says who this session is, in the part that it plays. Most play none:
+// it is made once, when it is needed.
+func (g *guard) disclosed(as *wamp.Dict, part string) wamp.Dict {
+	if *as == nil {
+		*as = wamp.Dict{part: g.session, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role}
+	}
+	return *as
 }
 
 func (g *guard) outboundError(m *wamp.Error) wamp.Message {

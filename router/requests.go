@@ -24,7 +24,7 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	switch long := len(m.Topic) > wire.MaxURI; {
 	case !passthru(options) && !long:
 		if p := transport.PayloadOf(m); p != nil {
-			p.Sender = g.asPublisher // from the session, always, not from disclose_me
+			p.Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
 			if p.Publication = newPublication(); ack {
 				g.published[m.Request] = p.Publication
 			}
@@ -62,7 +62,7 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 	}
 	g.calls[m.Request] = true
 	if p := transport.PayloadOf(m); p != nil {
-		p.Sender = g.asCaller
+		p.Sender = g.disclosed(&g.asCaller, "caller")
 	}
 	return nil
 }

@@ -137,23 +137,23 @@ func (r *Router) track(nc net.Conn) bool {
 
 // serve takes one connection from its first byte to its end.
 func (r *Router) serve(nc net.Conn, greet greet) {
-	conn, account, err := r.open(nc, greet)
+	peer, account, err := r.open(nc, greet)
 	if err != nil {
 		r.log.Debug("no connection", "error", err)
 		account.end(err, false)
 		return
 	}
-	<-conn.Done()
+	peer.Pump()
 	r.mu.Lock()
-	delete(r.conns, conn)
+	delete(r.conns, peer.Conn)
 	closing := r.closing
 	r.mu.Unlock()
-	account.end(conn.Err(), closing)
-	r.log.Debug("connection ended", "reason", conn.Err())
+	account.end(peer.Err(), closing)
+	r.log.Debug("connection ended", "reason", peer.Err())
 }
 
 // open identifies the peer, and attaches it to the engine.
-func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, error) {
+func (r *Router) open(nc net.Conn, greet greet) (*transport.Peer, *account, error) {
 	defer r.attaching.Done()
 	conn, account, err := greet(nc)
 	r.mu.Lock()
@@ -166,7 +166,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, erro
 		_ = nc.Close()
 		return nil, account, err
 	}
-	peer := transport.NewPeer(conn, nil)
+	peer := transport.NewPeer(conn)
 	account.guard.peer = peer
 	if err := r.engine.AttachClient(peer, account.identity.transportDetails()); err != nil {
 		r.log.Debug("no session", "peer", account.identity.AuthID, "error", err)
@@ -175,7 +175,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Conn, *account, erro
 	r.mu.Lock()
 	r.conns[conn] = true
 	r.mu.Unlock()
-	return conn, account, nil
+	return peer, account, nil
 }
 
 // shutdown is how long Close waits for peers, in all.

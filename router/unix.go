@@ -26,6 +26,8 @@ func ListenUnix(path string) (net.Listener, error) {
 	if err := CheckSocketPath(path); err != nil {
 		return nil, err
 	}
+	umask.Lock()
+	defer umask.Unlock()
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -55,6 +57,9 @@ func ListenUnix(path string) (net.Listener, error) {
 	}
 	return &ownSocket{Listener: ln, path: path, info: info}, nil
 }
+
+// umask is held while that of the process is another.
+var umask sync.Mutex
 
 // maxSocketPath is what fits into a sockaddr_un, in bytes: unix(7).
 const maxSocketPath = 107

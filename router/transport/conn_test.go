@@ -371,18 +371,13 @@ func TestSlowConsumer(t *testing.T) {
 	lim := testLimits()
 	lim.Queue = 4096
 	conn, client := accept(t, lim, 15, nil)
-	cut := make(chan *wire.Error, 1)
-	peer := newPeer(t, conn, func(why *wire.Error) { cut <- why })
+	peer := newPeer(t, conn)
 	sent := 0
-	for why := (*wire.Error)(nil); why == nil && sent < 100000; {
-		select {
-		case peer.Send() <- event(sent, 500):
-			sent++
-		case why = <-cut:
-			if why.URI != wire.ErrSlowConsumer {
-				t.Errorf("cut off with %s", why.URI)
-			}
-		}
+	for ; conn.Err() == nil && sent < 100000; sent++ {
+		peer.Send() <- event(sent, 500)
+	}
+	if !errors.Is(conn.Err(), &wire.Error{URI: wire.ErrSlowConsumer}) {
+		t.Errorf("cut off with %v", conn.Err())
 	}
 	n, rest := inOrder(t, receiveAll(t, client))
 	if n >= sent {
@@ -402,7 +397,7 @@ func TestPumpLosesNothingSilently(t *testing.T) {
 		conn, client := accept(t, lim, 15, nil)
 		got := make(chan []wamp.Message, 1)
 		go func() { got <- receiveAll(t, client) }()
-		peer := newPeer(t, conn, nil)
+		peer := newPeer(t, conn)
 		dropped := 0
 		for i := range burst {
 			select { // as nexus does it, had it no patience
@@ -483,7 +478,7 @@ func TestSendAfterEnd(t *testing.T) {
 
 func TestResultOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil) // 512 bytes
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	peer.Send() <- &wamp.Result{Request: 7, Details: wamp.Dict{}, Arguments: wamp.List{strings.Repeat("x", 600)}}
 	peer.Send() <- &wamp.Result{Request: 8, Details: wamp.Dict{}, Arguments: wamp.List{"short"}}
 	fault, ok := receive(t, client).(*wamp.Error)
@@ -507,7 +502,7 @@ func TestResultThatDoesNotEncode(t *testing.T) {
 	}
 	defer func() { conn.Abandon(); drainRecv(conn); <-conn.Done() }()
 	readN(t, client, 4)
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	peer.Send() <- &wamp.Result{Request: 7, Details: wamp.Dict{}, Arguments: wamp.List{make(chan int)}}
 	peer.Send() <- &wamp.Result{Request: 8, Details: wamp.Dict{}}
 	_, payload, err := readFrame(client)
@@ -522,7 +517,7 @@ func TestResultThatDoesNotEncode(t *testing.T) {
 
 func TestEventOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil)
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	peer.Send() <- event(0, 600)
 	all := receiveAll(t, client)
 	if len(all) != 1 {
@@ -569,7 +564,7 @@ func TestCloseFlushes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, client := accept(t, lim, 15, nil)
-			peer := newPeer(t, conn, nil)
+			peer := newPeer(t, conn)
 			end(conn, peer)
 			if n, rest := inOrder(t, receiveAll(t, client)); n != many || len(rest) > 0 {
 				t.Errorf("%d of %d arrived, then %v", n, many, rest)
@@ -697,7 +692,7 @@ func TestGuardsLastWords(t *testing.T) {
 // Nobody reads any more: the last words must not hold the reader.
 func TestGuardsLastWordsUnheard(t *testing.T) {
 	conn, client := accept(t, testLimits(), 15, lastWords{3})
-	NewPeer(conn, nil).Close()
+	newPeer(t, conn).Close()
 	_ = client.Close()
 	wait(t, conn.Done(), "the end of the connection")
 }

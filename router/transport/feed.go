@@ -68,7 +68,7 @@ type inbox struct {
 const (
 	// inboxSize is how many messages nexus may be ahead. Each of its
 	// goroutines adds one after it has found half of it free.
-	inboxSize = 128
+	inboxSize = 64
 	// patience is how long nexus is held up for a reader that does not run.
 	patience = 250 * time.Millisecond
 )

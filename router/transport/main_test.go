@@ -12,8 +12,6 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"go.uber.org/goleak"
-
-	"github.com/deskconn/dconn/router/wire"
 )
 
 // No test may leave a goroutine behind. On a busy machine the last ones of a
@@ -70,9 +68,10 @@ func pair(t testing.TB) (near, far *net.UnixConn) {
 }
 
 // newPeer is a Peer that the router closes with the test.
-func newPeer(t *testing.T, c *Conn, onCut func(*wire.Error)) *Peer {
+func newPeer(t *testing.T, c *Conn) *Peer {
 	t.Helper()
-	p := NewPeer(c, onCut)
+	p := NewPeer(c)
+	go p.Pump()
 	t.Cleanup(p.Close)
 	return p
 }

@@ -11,7 +11,7 @@ import (
 
 // Peer gives the router's end of a Conn the form nexus wants. nexus sends
 // into a channel and drops what finds it full, saying so to nobody. Therefore
-// the channel is emptied by a pump that never waits for the peer, and the
+// the channel is emptied by Pump, which never waits for the peer, and the
 // session ends the moment the channel was found full: nothing is lost
 // silently. The channel is never closed: nexus may send after Close.
 type Peer struct {
@@ -21,15 +21,11 @@ type Peer struct {
 	wake      chan struct{} // and the pump is told
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
-	onCut     func(*wire.Error)
 }
 
-// NewPeer starts the pump, which ends once the connection has and Close was
-// called. onCut is told why the peer was cut off, if it was.
-func NewPeer(c *Conn, onCut func(*wire.Error)) *Peer {
-	p := &Peer{Conn: c, inbox: newInbox(), wake: make(chan struct{}, 1), closed: make(chan struct{}), onCut: onCut}
-	go p.pump()
-	return p
+// NewPeer makes the Peer of c. Pump must be called.
+func NewPeer(c *Conn) *Peer {
+	return &Peer{Conn: c, inbox: newInbox(), wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Send is the channel nexus writes to.
@@ -52,7 +48,9 @@ func (p *Peer) Close() {
 // batchBytes is how much may wait before it is written although more comes.
 const batchBytes = 128 << 10
 
-func (p *Peer) pump() {
+// Pump moves what nexus sends to the queue of the connection. It returns once
+// the connection has ended and Close was called.
+func (p *Peer) Pump() {
 	for {
 		select {
 		case msg := <-p.ch:
@@ -178,13 +176,7 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
 }
 
-// cut ends the session with a reason, said to the peer and to the log.
+// cut ends the session with a reason, which is said to the peer.
 func (p *Peer) cut(why *wire.Error) {
-	cut := p.endWith(why, &wamp.Goodbye{
-		Reason:  wamp.URI(why.URI),
-		Details: why.Details(),
-	})
-	if cut && p.onCut != nil {
-		p.onCut(why)
-	}
+	p.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()})
 }

@@ -18,7 +18,7 @@ func longInvocation(id wamp.ID) *wamp.Invocation {
 // caller can end the session of a callee.
 func TestInvocationOverPeersLimit(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil) // 512 bytes
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	peer.Send() <- longInvocation(7)
 	select {
 	case msg := <-peer.Recv():
@@ -38,7 +38,7 @@ func TestInvocationOverPeersLimit(t *testing.T) {
 // to say to it must not hold up the end.
 func TestPeerClosesWhenNobodyListens(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil)
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	peer.Send() <- longInvocation(7)
 	peer.Close()
 	_ = client.Close()
@@ -49,7 +49,7 @@ func TestPeerClosesWhenNobodyListens(t *testing.T) {
 // is sent to it: the broker and callees would wait for room.
 func TestPeerOutlivesItsConnection(t *testing.T) {
 	conn, client := accept(t, testLimits(), 0, nil)
-	peer := newPeer(t, conn, nil)
+	peer := newPeer(t, conn)
 	_ = client.Close()
 	wait(t, conn.Done(), "the end of the connection")
 	for i := range 3 * inboxSize {

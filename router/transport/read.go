@@ -39,7 +39,7 @@ var errDeaf = errors.New("nobody listens")
 // Bounds of what is read ahead of whoever takes it: so many messages, or so
 // many bytes of them.
 const (
-	recvAhead      = 64
+	recvAhead      = 32
 	recvAheadBytes = 256 << 10
 )
 

@@ -216,7 +216,7 @@ func TestWebsocketClose(t *testing.T) {
 
 func TestWebsocketSlowConsumer(t *testing.T) {
 	ws, conn := serveWebsockets(t, testLimits(), nil).foreign(t, "wamp.2.cbor")
-	newPeer(t, conn, nil).cut(conn.slow())
+	newPeer(t, conn).cut(conn.slow())
 	_, b, err := ws.ReadMessage()
 	if err != nil {
 		t.Fatal(err)
