@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return false, errors.New("unknown condition " + cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "soon": soon, "hanging": hanging, "fake": fake, "shows": shows,
+			"attack": attack, "exits": exits, "soon": soon, "hanging": hanging, "fake": fake, "shows": shows,
 		},
 	})
 }

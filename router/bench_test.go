@@ -43,15 +43,18 @@ type bench struct {
 	t      *testing.T
 	router *Router
 	path   string
+	tcp    string      // its address there
 	ended  chan uint64 // callers whose call of `slow` was ended
 }
 
 func start(t *testing.T) *bench {
 	t.Helper()
-	return startWith(t, Options{
-		Log:       slog.New(slog.DiscardHandler),
-		Transport: transport.DefaultLimits(), Session: SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4},
-	})
+	return startWith(t, options(transport.DefaultLimits(), SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4}))
+}
+
+// options are those of a router that logs nothing, and whose door is patient.
+func options(lim transport.Limits, perSession SessionLimits) Options {
+	return Options{Log: slog.New(slog.DiscardHandler), Transport: lim, Session: perSession, Door: patientDoor()}
 }
 
 func startWith(t *testing.T, opts Options) *bench {
@@ -67,16 +70,25 @@ func startWith(t *testing.T, opts Options) *bench {
 	if b.router, err = New(ctx, opts); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := ListenUnix(b.path)
+	private, err := ListenUnix(b.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- b.router.Serve(ln) }()
+	public, err := ListenTCP("tcp://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.tcp = public.Addr().String()
+	served := make(chan error, 2)
+	for _, ln := range []net.Listener{private, public} {
+		go func() { served <- b.router.Serve(ln) }()
+	}
 	t.Cleanup(func() {
 		b.router.Close()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
+		for range cap(served) {
+			if err := <-served; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
 		}
 		_ = os.RemoveAll(dir)
 	})
@@ -108,7 +120,17 @@ func (b *bench) ctx() context.Context {
 
 func (b *bench) dial() net.Conn {
 	b.t.Helper()
-	nc, err := net.Dial("unix", b.path)
+	return b.dialAt("unix", b.path)
+}
+
+func (b *bench) dialTCP() net.Conn {
+	b.t.Helper()
+	return b.dialAt("tcp", b.tcp)
+}
+
+func (b *bench) dialAt(network, address string) net.Conn {
+	b.t.Helper()
+	nc, err := net.Dial(network, address)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ var deceptions = []row{
 		b.stranger(y, c).neverSaid(witness, "org.t.will")
 	}},
 	{"PUBLISH to a topic of the router's own", func(b *bench, y way, c transport.Codec) {
-		witness, w := b.stranger(y, c), b.stranger(y, c)
+		witness, w := b.stranger(ways[0], c), b.stranger(y, c)
 		witness.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 1, none, "org.t.end")
 		witness.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 2, wamp.Dict{"match": "prefix"}, "wamp")
 		for i, topic := range []string{"wamp.registration.on_create", "wamp.session.on_join", "wamp.own.thing", "wamp.x"} {
@@ -97,6 +97,10 @@ var deceptions = []row{
 	{"meta procedures take ids as numbers of any kind, and one has a slip in its name", func(b *bench, y way, c transport.Codec) {
 		w := b.wild(y, c)
 		own := w.greet(everyRole)
+		if !y.owner {
+			w.refused(wire.ErrAuthorization, wamp.CALL, 1, none, "wamp.session.get", wamp.List{own})
+			return
+		}
 		w.ask(wamp.RESULT, wamp.CALL, 1, none, "wamp.session.get", wamp.List{own})
 		w.say(wamp.CALL, 2, none, "wamp.session.get", wamp.List{float64(own.(int64))})
 		w.hear() // a result or an error

@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -79,7 +78,7 @@ func TestHostileMessages(t *testing.T) {
 	messages := envInt(t, "DCONN_FUZZ_MESSAGES", 20000)
 	seed := envInt(t, "DCONN_FUZZ_SEED", int(time.Now().UnixNano()&math.MaxInt32))
 	t.Logf("DCONN_FUZZ_SEED=%d", seed)
-	b := startWith(t, Options{Log: slog.New(slog.DiscardHandler), Transport: transport.DefaultLimits(), Session: DefaultSessionLimits()})
+	b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
 	ordinary := b.traffic()
 	before := runtime.NumGoroutine()
 	ctx, stop := context.WithCancel(context.Background())

@@ -27,7 +27,7 @@ type polite struct {
 
 func (w *world) newPolite(b *bench, rnd *rand.Rand, id int, c transport.Codec) actor {
 	y := ways[rnd.IntN(len(ways))]
-	conn, err := y.upgrade(y.dial(b), c, transport.DefaultLimits())
+	conn, err := y.upgrade(b, y.dial(b), c)
 	if err != nil {
 		b.t.Error(err)
 		runtime.Goexit()

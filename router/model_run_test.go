@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -65,7 +64,7 @@ func TestModel(t *testing.T) {
 }
 
 func runModel(t *testing.T, seed uint64) {
-	b, w := startWith(t, Options{Log: slog.New(slog.DiscardHandler), Transport: transport.DefaultLimits(), Session: DefaultSessionLimits()}), newWorld()
+	b, w := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits())), newWorld()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	members := 4 + rnd.IntN(6)
 	var acting sync.WaitGroup

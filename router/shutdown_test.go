@@ -129,3 +129,50 @@ func comeAndGo(path string, busy chan<- struct{}) {
 		}
 	}
 }
+
+// While others come and go, do not read, or stop in the middle of a frame, Close
+// is bounded, and every healthy peer is told, whichever way it came.
+func TestGoodbyeToAll(t *testing.T) {
+	b := start(t)
+	var healthy []*wild
+	var busy []*session.Session
+	for _, y := range ways {
+		for _, c := range codecs {
+			healthy = append(healthy, b.stranger(y, c))
+			busy = append(busy, b.joinBy(y, c))
+		}
+		deaf, half := b.stranger(y, transport.CBOR), b.stranger(y, transport.JSON)
+		deaf.say(wamp.SUBSCRIBE, 1, none, "org.t.load")
+		half.write(half.encoded(wamp.PUBLISH, 1, none, "org.t.load")[:7])
+		b.wild(y, transport.CBOR) // says nothing more
+		silent := y.dial(b)
+		t.Cleanup(func() { _ = silent.Close() })
+	}
+	var all sync.WaitGroup
+	started := make(chan struct{}, 1000)
+	for i, s := range busy {
+		all.Go(func() { load(b.ctx(), s, i, started) })
+	}
+	all.Go(func() { comeAndGo(b.path, started) })
+	for range 200 {
+		<-started
+	}
+	begin := time.Now()
+	b.router.Close()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	all.Wait()
+	for i, s := range busy {
+		e, ok := errors.AsType[*wire.Error](s.Err())
+		if !ok || e.URI != string(wamp.CloseSystemShutdown) && e.URI != wire.ErrLost {
+			t.Errorf("busy session %d ended with %v", i, s.Err())
+		}
+	}
+	for _, w := range healthy {
+		if m := w.hear(); kindOf(m) != wamp.GOODBYE || m[2] != string(wamp.CloseSystemShutdown) {
+			t.Errorf("over %s in %s: %v, want GOODBYE", w.way.name, w.codec.Name(), m)
+		}
+		w.turnedAway()
+	}
+}

@@ -2,12 +2,9 @@ package router
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -21,25 +18,35 @@ import (
 // way is one of the router's public listeners, as a stranger finds it. What is
 // tested over ways is tested over each listener and serializer.
 type way struct {
-	name string
-	dial func(b *bench) net.Conn
-	// shake is the handshake before the first message, or a panic of the test.
-	shake func(w *wild)
-	frame func(payload []byte) []byte
-	// next reads the payload of the next message.
-	next func(r *bufio.Reader) ([]byte, error)
+	name  string
+	owner bool // who comes this way is the owner, else a device
+	dial  func(b *bench) net.Conn
+	framing
 	// upgrade makes nc a connection for a session of ours.
-	upgrade func(nc net.Conn, c transport.Codec, lim transport.Limits) (*transport.Conn, error)
+	upgrade func(b *bench, nc net.Conn, c transport.Codec) (*transport.Conn, error)
+}
+
+// framing is how messages travel, written down a second time.
+type framing struct {
+	shake func(w *wild) // the handshake before the first message
+	frame func(w *wild, payload []byte) []byte
+	next  func(w *wild) (payload []byte, err error) // of the next message
 	// broken are frames that no peer may send.
 	broken [][]byte
 }
 
 var ways = []way{
-	{
-		name: "unix", dial: (*bench).dial,
-		shake: rawsocketShake, frame: rawsocketFrame, next: rawsocketNext, upgrade: transport.Dial,
-		broken: [][]byte{{3, 0, 0, 0}, {4, 0, 0, 0}, {5, 0, 0, 0}, {6, 0, 0, 0}, {7, 0, 0, 0}, {0xff, 0, 0, 0}},
-	},
+	{"unix", true, (*bench).dial, rawsocketFraming, dialRawsocket},
+	{"tcp", false, (*bench).dialTCP, rawsocketFraming, dialRawsocket},
+	{"websocket", false, (*bench).dialTCP, websocketFraming, dialWebsocket},
+}
+
+func dialRawsocket(_ *bench, nc net.Conn, c transport.Codec) (*transport.Conn, error) {
+	return transport.Dial(nc, c, transport.DefaultLimits())
+}
+
+func dialWebsocket(b *bench, nc net.Conn, c transport.Codec) (*transport.Conn, error) {
+	return transport.DialWebsocket(b.ctx(), nc, "ws://"+b.tcp+websocketPath, c, transport.DefaultLimits())
 }
 
 // overWays runs a test over each listener and each serializer.
@@ -49,28 +56,6 @@ func overWays(t *testing.T, run func(t *testing.T, y way, c transport.Codec)) {
 			t.Run(y.name+"/"+c.Name(), func(t *testing.T) { run(t, y, c) })
 		}
 	}
-}
-
-func rawsocketShake(w *wild) {
-	w.write([]byte{0x7f, 0xf0 | byte(slices.Index(codecs, w.codec)+1), 0, 0})
-	var reply [4]byte
-	if _, err := io.ReadFull(w.r, reply[:]); err != nil || reply[0] != 0x7f || reply[1]&0x0f == 0 {
-		w.t.Fatalf("the handshake is answered with % x, %v", reply, err)
-	}
-}
-
-func rawsocketFrame(payload []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
-}
-
-func rawsocketNext(r *bufio.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	payload := make([]byte, binary.BigEndian.Uint32(head[:]))
-	_, err := io.ReadFull(r, payload)
-	return payload, err
 }
 
 // wild is a connection that can say what no client of ours would: messages are
@@ -129,7 +114,7 @@ func (w *wild) encoded(message ...any) []byte {
 	if err != nil { // an infinity, in JSON
 		payload, _ = w.codec.Append(nil, []any{message[0]})
 	}
-	return w.way.frame(payload)
+	return w.way.frame(w, payload)
 }
 
 func (w *wild) say(message ...any) {
@@ -145,7 +130,7 @@ func (w *wild) put(message ...any) error {
 
 // next is the next message, or why there is none.
 func (w *wild) next() ([]any, error) {
-	payload, err := w.way.next(w.r)
+	payload, err := w.way.next(w)
 	if err != nil {
 		return nil, err
 	}
@@ -189,14 +174,18 @@ func (w *wild) refused(uri string, request ...any) {
 	}
 }
 
-// ended wants an ABORT with a reason and words, and the end.
-func (w *wild) ended(uri string) {
+// turnedAway wants the end of the connection, perhaps with an ABORT before it.
+func (w *wild) turnedAway() {
 	w.t.Helper()
-	m := w.hear()
-	if kindOf(m) != wamp.ABORT || m[2] != uri || m[1].(map[string]any)["message"] == nil {
-		w.t.Errorf("got %v, want ABORT %s with a message", m, uri)
+	for {
+		m, err := w.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) || m != nil && kindOf(m) != wamp.ABORT {
+			w.t.Errorf("got %v, %v; want the end of the connection", m, err)
+		}
+		if err != nil {
+			return
+		}
 	}
-	w.gone()
 }
 
 // gone wants nothing more but the end of the connection.
@@ -211,7 +200,7 @@ func (w *wild) gone() {
 // joinBy joins a session of ours by y.
 func (b *bench) joinBy(y way, c transport.Codec) *session.Session {
 	b.t.Helper()
-	conn, err := y.upgrade(y.dial(b), c, transport.DefaultLimits())
+	conn, err := y.upgrade(b, y.dial(b), c)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -9,3 +9,5 @@ grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do
         go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" -fuzzminimizetime 2s "$(dirname "$file")" </dev/null
     done
 done
+echo "fuzz: a million hostile messages beside ordinary traffic"
+DCONN_FUZZ_MESSAGES=1000000 go test -count 1 -timeout 10m -run '^TestHostileMessages$' ./router
