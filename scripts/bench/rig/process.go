@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +14,22 @@ import (
 const Tick = 10 * time.Millisecond
 
 // CPUTime is what a process that still runs has taken.
-func CPUTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+func CPUTime(pid int) (time.Duration, error) { return cpuTime(fmt.Sprintf("/proc/%d/stat", pid)) }
+
+// ThreadTimes is what each thread of a process has taken.
+func ThreadTimes(pid int) (map[string]time.Duration, error) {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	threads := map[string]time.Duration{}
+	for _, stat := range stats {
+		if cpu, err := cpuTime(stat); err == nil { // else it has just ended
+			threads[stat] = cpu
+		}
+	}
+	return threads, err
+}
+
+func cpuTime(path string) (time.Duration, error) {
+	stat, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
@@ -22,7 +37,7 @@ func CPUTime(pid int) (time.Duration, error) {
 	// and 13th field after it.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 || fields[0] == "Z" {
-		return 0, fmt.Errorf("process %d has ended", pid)
+		return 0, fmt.Errorf("%s: the process has ended", path)
 	}
 	return ticks(fields[11:13])
 }
