@@ -26,7 +26,7 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm test-stream demo-clean
+test-all: lint test-vm test-stream test-soak demo-clean
 
 test-vm:
 	scripts/vm/test.sh
@@ -35,6 +35,15 @@ test-vm:
 .PHONY: test-stream
 test-stream: build
 	scripts/stream.sh
+
+# the daemon after hard use, in a bounded form of a minute or two; soak is the long
+# one
+.PHONY: test-soak soak
+test-soak:
+	go run ./scripts/soak -tags '$(TAGS)' -sessions 200 -stalled 20 -connects 5000 -messages 500000
+
+soak:
+	go run ./scripts/soak -tags '$(TAGS)'
 
 # the demo leaves nothing behind
 .PHONY: demo-clean

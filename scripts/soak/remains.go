@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/deskconn/dconn/client"
+	"github.com/deskconn/dconn/router/session"
+)
+
+// remains is what a daemon holds when nobody uses it.
+type remains struct {
+	goroutines int
+	files      int
+	rss        int64 // bytes
+	peak       int64 // bytes, since it began
+}
+
+// What may be left beyond the baseline within settleTime of the last session's
+// end: no goroutine and no file. A heap that was larger leaves spans in use here
+// and there, and tables of them.
+const (
+	settleTime   = 30 * time.Second
+	moreRSS      = 12 << 20 // bytes
+	longCalls    = 300      // of knead
+	shortCalls   = 10_000
+	lookCalls    = 1000 // short ones, between two looks
+	steadyTime   = 5 * time.Second
+	steadyWithin = 1 << 20 // bytes
+	betweenLooks = 500 * time.Millisecond
+)
+
+func (r remains) within(base remains) bool {
+	return r.goroutines <= base.goroutines && r.files <= base.files && r.rss <= base.rss+moreRSS
+}
+
+// baseline is what remains after the warm-up, once it no longer shrinks.
+func (s *soak) baseline(ctx context.Context) (remains, error) {
+	if err := s.knead(ctx, longCalls, shortCalls); err != nil {
+		return remains{}, err
+	}
+	least, err := s.remains(ctx)
+	for since := time.Now(); err == nil && time.Since(since) < steadyTime; {
+		var now remains
+		now, err = s.lookAgain(ctx)
+		if now.rss < least.rss-steadyWithin || now.files < least.files || now.goroutines < least.goroutines {
+			since = time.Now()
+		}
+		least = remains{
+			goroutines: min(now.goroutines, least.goroutines), files: min(now.files, least.files), rss: min(now.rss, least.rss),
+		}
+	}
+	return least, err
+}
+
+// settle waits until no more remains than the baseline allows, for settleTime
+// at most, and says how long it took.
+func (s *soak) settle(ctx context.Context, base remains) (remains, time.Duration, error) {
+	begin := time.Now()
+	if err := s.knead(ctx, longCalls, shortCalls); err != nil {
+		return remains{}, 0, err
+	}
+	now, err := s.remains(ctx)
+	for err == nil && !now.within(base) && time.Since(begin) < settleTime {
+		now, err = s.lookAgain(ctx)
+	}
+	return now, time.Since(begin), err
+}
+
+func (s *soak) lookAgain(ctx context.Context) (remains, error) {
+	time.Sleep(betweenLooks)
+	if err := s.knead(ctx, 0, lookCalls); err != nil {
+		return remains{}, err
+	}
+	return s.remains(ctx)
+}
+
+// knead has the daemon handle calls, before the baseline and at the end alike:
+// Go collects garbage when the heap has grown by a factor, so that a daemon
+// that was just left by everybody keeps the heap of its worst moment for two
+// minutes. Long calls bring the first collection about, short ones the next,
+// whose goal is that of a small heap; the runtime then gives back to the kernel,
+// in the background, what is above it.
+func (s *soak) knead(ctx context.Context, longs, shorts int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errLate)
+	defer cancel()
+	peer, err := client.Dial(ctx, s.Socket(), "soak")
+	if err != nil {
+		return err
+	}
+	defer peer.Leave(ctx)
+	err = peer.Register(ctx, "org.soak.knead", func(context.Context, *session.Invocation) (session.Result, error) {
+		return session.Result{}, nil
+	})
+	for i := 0; err == nil && i < longs+shorts; i++ {
+		payload := short
+		if i < longs {
+			payload = huge
+		}
+		_, err = peer.Call(ctx, "org.soak.knead", []any{payload}, nil)
+	}
+	return err
+}
+
+// remains looks at the daemon, from outside but for its goroutines.
+func (s *soak) remains(ctx context.Context) (remains, error) {
+	pid := s.daemon.Process.Pid
+	said, err := s.status(ctx)
+	if err != nil {
+		return remains{}, err
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return remains{}, err
+	}
+	rss, err := statusBytes(pid, "VmRSS")
+	return remains{goroutines: said.Daemon.Goroutines, files: len(files), rss: rss}, err
+}
+
+// status is what the daemon says of itself.
+type status struct {
+	Daemon struct{ Goroutines int }
+	Ended  []struct {
+		Reason string
+		Count  int
+	}
+}
+
+func (s *soak) status(ctx context.Context) (said status, err error) {
+	out, err := s.Output(ctx, s.dconn, "status", "-o", "json")
+	if err != nil {
+		return status{}, err
+	}
+	if err = json.Unmarshal([]byte(out), &said); err == nil && said.Daemon.Goroutines == 0 {
+		err = fmt.Errorf("the daemon does not say how many goroutines it has: %.200s", out)
+	}
+	return said, err
+}
+
+func peakOf(pid int) (int64, error) { return statusBytes(pid, "VmHWM") }
+
+// statusBytes is a size in /proc/PID/status.
+func statusBytes(pid int, name string) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(status), "\n"+name+":")
+	var kib int64
+	if _, err := fmt.Sscan(after, &kib); err != nil {
+		return 0, fmt.Errorf("no %s of process %d: %w", name, pid, err)
+	}
+	return kib << 10, nil
+}
