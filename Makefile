@@ -66,7 +66,11 @@ bench-cli:
 bench-bus:
 	go run ./scripts/bench/bus -tags '$(TAGS)'
 
-bench: bench-cold bench-cli bench-bus
+.PHONY: bench-isolation
+bench-isolation:
+	go run ./scripts/bench/isolation -tags '$(TAGS)'
+
+bench: bench-cold bench-cli bench-bus bench-isolation
 
 demo: build
 	scripts/demo.sh
