@@ -70,25 +70,28 @@ func (d *delivery) Allowed(s *wamp.Session) bool {
 	return g == nil || !g.deliver(d.topic, &d.event)
 }
 
-// deliver queues an event, unless nexus must.
+// deliver queues an event, unless nexus must. A session that subscribes in
+// several ways is asked about several times: what was done the first time holds,
+// whatever it has subscribed or unsubscribed meanwhile.
 func (g *guard) deliver(topic wamp.URI, e *wamp.Event) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.latest == e.Publication { // for a pattern that was unsubscribed a moment ago
-		return true
+	id, known := g.topics[topic]
+	again := g.latest == e.Publication
+	if !again {
+		g.latest, g.direct = e.Publication, known && g.patterns == 0 && g.behind == 0
 	}
-	id, ok := g.topics[topic]
-	if !ok || g.patterns > 0 || g.behind > 0 {
+	switch {
+	case !g.direct:
 		g.behind++
-		return false
+	case !again:
+		e.Subscription, e.Details = id, nil
+		if g.toldPublisher {
+			e.Details = transport.PayloadOf(e).Sender
+		}
+		g.peer.Deliver(e)
 	}
-	g.latest = e.Publication
-	e.Subscription, e.Details = id, nil
-	if g.toldPublisher {
-		e.Details = transport.PayloadOf(e).Sender
-	}
-	g.peer.Deliver(e)
-	return true
+	return g.direct
 }
 
 // Queued implements transport.Guard: from here on, what follows comes after msg.
@@ -102,9 +105,9 @@ func (g *guard) Queued(msg wamp.Message) {
 		if r.pattern && g.subscriptions[m.Subscription].pattern { // which it was already
 			g.patterns--
 		}
-		g.subscriptions[m.Subscription] = r
+		put(&g.subscriptions, m.Subscription, r)
 		if !r.pattern {
-			g.topics[r.uri] = m.Subscription
+			put(&g.topics, r.uri, m.Subscription)
 		}
 	case *wamp.Event:
 		if transport.PayloadOf(m) != nil {

@@ -71,8 +71,8 @@ func FuzzFirstBytes(f *testing.F) {
 		go func() {
 			defer close(served)
 			if r.track(far) {
-				defer r.serving.Done()
 				r.serve(far, r.greetStranger)
+				r.serving.Wait()
 			}
 		}()
 		go func() {

@@ -44,7 +44,8 @@ type guard struct {
 	topics        map[wamp.URI]wamp.ID // the exact subscriptions
 	patterns      int                  // the others, and those that are asked for
 	behind        int                  // events that nexus has for this session
-	latest        wamp.ID              // publication that was delivered past nexus
+	latest        wamp.ID              // the last publication for this session
+	direct        bool                 // it went past nexus
 	published     map[wamp.ID]wamp.ID  // publications to be acknowledged, by request
 	interrupted   map[wamp.ID]bool     // invocations whose caller is gone
 	session       wamp.ID
@@ -64,14 +65,15 @@ type request struct {
 func (r *Router) newGuard(a *account) *guard {
 	return &guard{
 		identity: a.identity, limits: r.limits.Session, directory: r.directory, account: a, audience: r.audience,
-		calls:         map[wamp.ID]bool{},
-		asked:         map[wamp.ID]request{},
-		registrations: map[wamp.ID]request{},
-		subscriptions: map[wamp.ID]request{},
-		topics:        map[wamp.URI]wamp.ID{},
-		published:     map[wamp.ID]wamp.ID{},
-		interrupted:   map[wamp.ID]bool{},
 	}
+}
+
+// put makes the map when it is needed: most sessions hold little.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
 }
 
 // Inbound implements transport.Guard.
@@ -219,6 +221,9 @@ func (g *guard) cancelCalls() []wamp.Message {
 func (g *guard) Closed() []wamp.Message {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
 	g.closed = true
 	for _, r := range g.registrations {
 		g.directory.remove(string(r.uri))

@@ -81,6 +81,7 @@ func openYard(t *testing.T, d gate) *yard {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	opts := DefaultOptions()
+	opts.Transport.Stall = 2 * time.Second // who asks and does not read is not cut off for what waits
 	opts.Capabilities, opts.Log = []capabilities.Capability{y.capability()}, slog.New(slog.DiscardHandler)
 	y.router, err = New(ctx, opts)
 	if err != nil {

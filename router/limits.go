@@ -80,7 +80,7 @@ var Limits = []Limit{
 func DefaultOptions() Options {
 	return Options{
 		Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: DefaultDoorLimits(),
-		Backlog: 256 * mib,
+		Backlog: 64 * mib,
 	}
 }
 

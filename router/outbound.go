@@ -53,7 +53,7 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		if len(g.interrupted) >= maxInterrupted { // a callee that answers none of them
 			clear(g.interrupted)
 		}
-		g.interrupted[m.Request] = true
+		put(&g.interrupted, m.Request, true)
 	case *wamp.Published:
 		if id, ok := g.published[m.Request]; ok {
 			m.Publication = id
@@ -63,7 +63,7 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		r := g.asked[m.Request]
 		delete(g.asked, m.Request)
 		if !g.closed {
-			g.registrations[m.Registration] = r
+			put(&g.registrations, m.Registration, r)
 			g.directory.add(string(r.uri))
 		}
 	}

@@ -26,7 +26,7 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 		if p := transport.PayloadOf(m); p != nil {
 			p.Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
 			if p.Publication = newPublication(); ack {
-				g.published[m.Request] = p.Publication
+				put(&g.published, m.Request, p.Publication)
 			}
 		}
 		return false, nil
@@ -60,7 +60,7 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 	case len(g.calls) >= g.limits.Calls:
 		return g.account.tooMany(m, m.Request, limitCalls, "calls in flight", g.limits.Calls)
 	}
-	g.calls[m.Request] = true
+	put(&g.calls, m.Request, true)
 	if p := transport.PayloadOf(m); p != nil {
 		p.Sender = g.disclosed(&g.asCaller, "caller")
 	}
@@ -85,7 +85,7 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	if pattern {
 		g.patterns++
 	}
-	g.asked[m.Request] = request{uri: m.Topic, pattern: pattern}
+	put(&g.asked, m.Request, request{uri: m.Topic, pattern: pattern})
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 	case len(g.registrations)+len(g.asked) >= g.limits.Registrations:
 		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
 	}
-	g.asked[m.Request] = request{uri: m.Procedure, caller: m.Options["disclose_caller"] == true}
+	put(&g.asked, m.Request, request{uri: m.Procedure, caller: m.Options["disclose_caller"] == true})
 	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
 	return nil
 }

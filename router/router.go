@@ -12,6 +12,7 @@ import (
 
 	nexus "github.com/gammazero/nexus/v3/router"
 	"github.com/gammazero/nexus/v3/router/auth"
+	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/transport"
@@ -40,6 +41,7 @@ type Router struct {
 	directory *directory
 	ledger    *ledger
 	audience  *audience
+	quiet     *time.Timer
 	host      host
 	door      *door
 
@@ -49,6 +51,8 @@ type Router struct {
 	listeners []net.Listener
 	raw       map[net.Conn]bool        // in the handshake
 	conns     map[*transport.Conn]bool // true once nexus has attached it
+	latest    Identity                 // of whom details is
+	details   wamp.Dict
 	serving   sync.WaitGroup
 	attaching sync.WaitGroup
 }
@@ -57,7 +61,7 @@ type Router struct {
 func New(ctx context.Context, opts Options) (*Router, error) {
 	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
-		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
+		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(), quiet: newQuiet(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	r.door = newDoor(opts.Door, r.ledger)
@@ -115,10 +119,7 @@ func (r *Router) Serve(ln net.Listener) error {
 			_ = nc.Close()
 			continue
 		}
-		go func() {
-			defer r.serving.Done()
-			r.serve(nc, greet)
-		}()
+		go r.serve(nc, greet)
 	}
 }
 
@@ -135,25 +136,31 @@ func (r *Router) track(nc net.Conn) bool {
 	return true
 }
 
-// serve takes one connection from its first byte to its end.
+// serve takes one connection from its first byte until it is attached.
 func (r *Router) serve(nc net.Conn, greet greet) {
-	peer, account, err := r.open(nc, greet)
+	account, err := r.open(nc, greet)
 	if err != nil {
 		r.log.Debug("no connection", "error", err)
 		account.end(err, false)
-		return
+		r.serving.Done()
 	}
-	peer.Pump()
+	r.stir()
+}
+
+// served notes the end of a connection that was attached.
+func (r *Router) served(conn *transport.Conn, a *account) {
 	r.mu.Lock()
-	delete(r.conns, peer.Conn)
+	delete(r.conns, conn)
 	closing := r.closing
 	r.mu.Unlock()
-	account.end(peer.Err(), closing)
-	r.log.Debug("connection ended", "reason", peer.Err())
+	a.end(conn.Err(), closing)
+	r.log.Debug("connection ended", "reason", conn.Err())
+	r.stir()
+	r.serving.Done()
 }
 
 // open identifies the peer, and attaches it to the engine.
-func (r *Router) open(nc net.Conn, greet greet) (*transport.Peer, *account, error) {
+func (r *Router) open(nc net.Conn, greet greet) (*account, error) {
 	defer r.attaching.Done()
 	conn, account, err := greet(nc)
 	r.mu.Lock()
@@ -164,18 +171,29 @@ func (r *Router) open(nc net.Conn, greet greet) (*transport.Peer, *account, erro
 	r.mu.Unlock()
 	if err != nil {
 		_ = nc.Close()
-		return nil, account, err
+		return account, err
 	}
-	peer := transport.NewPeer(conn)
+	peer := transport.NewPeer(conn, func() { r.served(conn, account) })
 	account.guard.peer = peer
-	if err := r.engine.AttachClient(peer, account.identity.transportDetails()); err != nil {
+	if err := r.engine.AttachClient(peer, r.transportDetails(account.identity)); err != nil {
 		r.log.Debug("no session", "peer", account.identity.AuthID, "error", err)
 		peer.Close()
 	}
 	r.mu.Lock()
 	r.conns[conn] = true
 	r.mu.Unlock()
-	return peer, account, nil
+	return account, nil
+}
+
+// transportDetails are those of id. Most sessions are of one identity: nobody
+// writes to them, so they have them together.
+func (r *Router) transportDetails(id Identity) wamp.Dict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.details == nil || r.latest != id {
+		r.latest, r.details = id, id.transportDetails()
+	}
+	return r.details
 }
 
 // shutdown is how long Close waits for peers, in all.
@@ -188,6 +206,7 @@ func (r *Router) Close() {
 	defer cancel()
 	r.mu.Lock()
 	r.closing = true
+	r.quiet.Stop()
 	for _, ln := range r.listeners {
 		_ = ln.Close()
 	}

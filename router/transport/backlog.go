@@ -79,5 +79,7 @@ func (b *Backlog) leave(c *Conn) {
 func (c *Conn) overBacklog(most int) {
 	why := wire.Over(wire.ErrSlowConsumer, LimitBacklog,
 		"cut off for reading too slowly: at most %d bytes may wait for all sessions, and most waits for this one", most)
-	c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()})
+	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}) {
+		c.part()
+	}
 }

@@ -154,6 +154,7 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 		return false
 	}
 	c.err = err
+	signal(c.room)
 	if last != nil {
 		c.waits(-c.out.drop())
 		_ = c.append(last)
@@ -179,6 +180,7 @@ func (c *Conn) fail(err error) {
 	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = err
+		signal(c.room)
 	}
 	_ = c.nc.Close()
 	c.settle()
@@ -189,6 +191,7 @@ func (c *Conn) fail(err error) {
 func (c *Conn) broken(err error) {
 	if c.err == nil {
 		c.err = c.unwritten(err)
+		signal(c.room)
 	}
 	until := c.closing
 	if until.IsZero() {

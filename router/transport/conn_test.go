@@ -398,6 +398,7 @@ func TestPumpLosesNothingSilently(t *testing.T) {
 		got := make(chan []wamp.Message, 1)
 		go func() { got <- receiveAll(t, client) }()
 		peer := newPeer(t, conn)
+		peer.pump()
 		dropped := 0
 		for i := range burst {
 			select { // as nexus does it, had it no patience

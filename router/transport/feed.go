@@ -68,9 +68,10 @@ type inbox struct {
 const (
 	// inboxSize is how many messages nexus may be ahead. Each of its
 	// goroutines adds one after it has found half of it free.
-	inboxSize = 64
-	// patience is how long nexus is held up for a reader that does not run.
-	patience = 250 * time.Millisecond
+	inboxSize = 32
+	// patience is how long nexus is held up for a reader that does not run: on a
+	// machine that is that busy, everybody waits.
+	patience = 2 * time.Second
 )
 
 func newInbox() inbox { return inbox{ch: make(chan wamp.Message, inboxSize)} }

@@ -70,8 +70,7 @@ func pair(t testing.TB) (near, far *net.UnixConn) {
 // newPeer is a Peer that the router closes with the test.
 func newPeer(t *testing.T, c *Conn) *Peer {
 	t.Helper()
-	p := NewPeer(c)
-	go p.Pump()
+	p := NewPeer(c, func() {})
 	t.Cleanup(p.Close)
 	return p
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -11,25 +12,39 @@ import (
 
 // Peer gives the router's end of a Conn the form nexus wants. nexus sends
 // into a channel and drops what finds it full, saying so to nobody. Therefore
-// the channel is emptied by Pump, which never waits for the peer, and the
+// the channel is emptied by a pump that never waits for the peer, and the
 // session ends the moment the channel was found full: nothing is lost
-// silently. The channel is never closed: nexus may send after Close.
+// silently. The channel is never closed: nexus may send after Close. The pump
+// rests while there is nothing to do, so that an idle session has no goroutine
+// for it.
 type Peer struct {
 	*Conn
 	inbox
+	pumping   atomic.Bool
+	announced atomic.Int64  // messages that nexus has sent, or is about to
 	dirty     atomic.Bool   // something was delivered that is not yet written
 	wake      chan struct{} // and the pump is told
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
+	onEnd     func()
+	restAfter time.Duration // how long the pump waits for more to do
 }
 
-// NewPeer makes the Peer of c. Pump must be called.
-func NewPeer(c *Conn) *Peer {
-	return &Peer{Conn: c, inbox: newInbox(), wake: make(chan struct{}, 1), closed: make(chan struct{})}
+// NewPeer makes the Peer of c, which calls onEnd when both the connection has
+// ended and Close was called.
+func NewPeer(c *Conn, onEnd func()) *Peer {
+	return &Peer{
+		Conn: c, inbox: newInbox(), onEnd: onEnd, restAfter: time.Second,
+		wake: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
 }
 
-// Send is the channel nexus writes to.
-func (p *Peer) Send() chan<- wamp.Message { return p.inbox.Send() }
+// Send is the channel for one message of nexus.
+func (p *Peer) Send() chan<- wamp.Message {
+	p.announced.Add(1)
+	p.pump()
+	return p.inbox.Send()
+}
 
 // IsLocal makes nexus copy what it hands to several sessions: without that,
 // pattern subscribers share one dict and the process dies of a map race.
@@ -42,58 +57,86 @@ func (p *Peer) Close() {
 	p.closeOnce.Do(func() {
 		p.recv.turnDeaf()
 		close(p.closed)
+		p.pump()
 	})
 }
 
 // batchBytes is how much may wait before it is written although more comes.
 const batchBytes = 128 << 10
 
-// Pump moves what nexus sends to the queue of the connection. It returns once
-// the connection has ended and Close was called.
-func (p *Peer) Pump() {
+// pump sees to it that the pump runs.
+func (p *Peer) pump() {
+	if p.pumping.CompareAndSwap(false, true) {
+		go p.run()
+	}
+}
+
+// run moves what nexus sends to the queue of the connection.
+func (p *Peer) run() {
+	rest, busy := time.NewTimer(p.restAfter), true
+	defer rest.Stop()
 	for {
 		select {
 		case msg := <-p.ch:
-			// The channel only fills between two receives. If it was full
-			// then, at most one place is free now.
-			if len(p.ch) >= cap(p.ch)-1 {
-				p.cut(p.slow())
-			}
-			p.deliver(msg)
-			if len(p.ch) == 0 {
-				p.late.Store(false)
-				p.Flush()
-			}
+			p.take(msg)
+			busy = true
 		case <-p.wake:
 			p.dirty.Store(false)
 			p.Flush()
+			busy = true
 		case <-p.closed:
-			p.drain(p.deliver)
-			p.Conn.Close()
-			<-p.done
-			p.drain(discard)
+			p.finish()
 			return
-		case <-p.done:
-			p.outlive()
-			return
+		case <-rest.C:
+			if !busy && p.rests() {
+				return
+			}
+			busy = false
+			rest.Reset(p.restAfter)
 		}
 	}
 }
 
-// outlive takes what nexus sends to a connection that has ended until it has
-// noticed: the broker and callees would wait for room.
-func (p *Peer) outlive() {
-	for {
-		select {
-		case <-p.ch:
-		case <-p.closed:
-			p.drain(discard)
-			return
-		}
+func (p *Peer) take(msg wamp.Message) {
+	p.announced.Add(-1)
+	// The channel only fills between two receives. If it was full then, at
+	// most one place is free now.
+	if len(p.ch) >= cap(p.ch)-1 {
+		p.cut(p.slow())
+	}
+	p.deliver(msg)
+	if len(p.ch) == 0 {
+		p.late.Store(false)
+		p.Flush()
 	}
 }
 
-// drain empties the channel so that a last blocking send of nexus finds room.
+// rests ends the pump if there is nothing to do. Whoever has something to do
+// says so before it looks whether the pump runs; the pump looks for it after it
+// has said that it does not.
+func (p *Peer) rests() bool {
+	p.pumping.Store(false)
+	isClosed := false
+	select {
+	case <-p.closed:
+		isClosed = true
+	default:
+	}
+	if p.announced.Load() == 0 && !p.dirty.Load() && !isClosed {
+		return true
+	}
+	return !p.pumping.CompareAndSwap(false, true)
+}
+
+// finish ends the connection with what nexus has still sent.
+func (p *Peer) finish() {
+	p.drain(p.deliver)
+	p.Conn.Close()
+	<-p.done
+	p.drain(func(wamp.Message) {}) // a last blocking send of nexus finds room
+	p.onEnd()
+}
+
 func (p *Peer) drain(deliver func(wamp.Message)) {
 	for {
 		select {
@@ -104,8 +147,6 @@ func (p *Peer) drain(deliver func(wamp.Message)) {
 		}
 	}
 }
-
-func discard(wamp.Message) {}
 
 // deliver queues msg or ends the session: nothing is skipped.
 func (p *Peer) deliver(msg wamp.Message) {
@@ -121,6 +162,7 @@ func (p *Peer) deliver(msg wamp.Message) {
 // called. Nobody keeps msg.
 func (p *Peer) Deliver(msg wamp.Message) {
 	if p.queue(msg) && p.dirty.CompareAndSwap(false, true) {
+		p.pump()
 		signal(p.wake)
 	}
 }
@@ -176,7 +218,11 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
 }
 
-// cut ends the session with a reason, which is said to the peer.
+// cut ends the session with a reason, which is said to the peer. nexus hears of
+// it at once, and not when the peer has read that, or has not: nobody may wait
+// for a callee that is cut off.
 func (p *Peer) cut(why *wire.Error) {
-	p.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()})
+	if p.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}) {
+		go p.part()
+	}
 }

@@ -65,3 +65,24 @@ func TestPeerOutlivesItsConnection(t *testing.T) {
 		t.Error("nobody made room")
 	}
 }
+
+// A pump that rests whenever it can is there again for whatever comes, from
+// nexus or past it.
+func TestPumpRests(t *testing.T) {
+	conn, client := accept(t, testLimits(), 15, nil)
+	peer := newPeer(t, conn)
+	peer.restAfter = time.Nanosecond
+	for i := range 5000 {
+		if i%3 == 0 {
+			peer.Deliver(event(i, 1))
+		} else {
+			peer.Send() <- event(i, 1)
+		}
+		checkEvent(t, client, i, 1)
+	}
+	for limit := time.Now().Add(10 * time.Second); peer.pumping.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the pump does not rest")
+		}
+	}
+}

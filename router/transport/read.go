@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -23,14 +24,19 @@ func (c *Conn) read() {
 	default:
 		c.fail(err)
 	}
-	if c.guard != nil {
-		_ = c.hand(0, c.guard.Closed()...)
-	}
-	c.recv.end()
+	c.part()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running--
 	c.settle()
+}
+
+// part ends what is received, after the last words of the guard.
+func (c *Conn) part() {
+	if c.guard != nil {
+		_ = c.hand(0, c.guard.Closed()...)
+	}
+	c.recv.end()
 }
 
 // errDeaf ends the reader when nobody takes what it reads.
@@ -82,6 +88,7 @@ func violation(err error) error { return wire.Errorf(wire.ErrProtocolViolation, 
 
 func (c *Conn) readAll() error {
 	for {
+		c.awaitRead()
 		kind, payload, own, err := c.framing.read(&c.accepts)
 		if _, long := errors.AsType[*TooLongError](err); long {
 			return c.fault(err)
@@ -93,6 +100,25 @@ func (c *Conn) readAll() error {
 			return err
 		}
 	}
+}
+
+// awaitRead waits, at a router's end, for a peer that asks for more than it reads:
+// half of what may wait for it is reached. One that never reads comes to
+// Limits.Stall.
+func (c *Conn) awaitRead() {
+	for c.guard != nil && c.lags() {
+		select {
+		case <-c.room:
+		case <-c.recv.deaf:
+			return
+		}
+	}
+}
+
+func (c *Conn) lags() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err == nil && c.pending > c.lim.Queue/2
 }
 
 func (c *Conn) receive(kind byte, payload []byte, own bool) error {
@@ -118,6 +144,7 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 		if err := c.reply(answer); err != nil {
 			return err
 		}
+		runtime.Gosched() // what is refused waits for nobody: it may not crowd out the others
 	}
 	return c.hand(len(payload), pass...)
 }
