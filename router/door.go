@@ -36,8 +36,7 @@ func DefaultDoorLimits() DoorLimits {
 // door is where connections wait until they have authenticated: who has is
 // neither counted nor slowed by those who have not.
 type door struct {
-	lim    DoorLimits
-	ledger *ledger
+	lim DoorLimits
 
 	mu       sync.Mutex
 	waiting  map[netip.Prefix][]*visitor // the oldest first
@@ -45,11 +44,8 @@ type door struct {
 	failures map[netip.Prefix]*allowance
 }
 
-func newDoor(lim DoorLimits, l *ledger) *door {
-	return &door{
-		lim: lim, ledger: l,
-		waiting: map[netip.Prefix][]*visitor{}, failures: map[netip.Prefix]*allowance{},
-	}
+func newDoor(lim DoorLimits) *door {
+	return &door{lim: lim, waiting: map[netip.Prefix][]*visitor{}, failures: map[netip.Prefix]*allowance{}}
 }
 
 // visitor is a connection that waits at the door.
@@ -76,14 +72,14 @@ func (d *door) enter(nc net.Conn) *visitor {
 	v.barred = !d.mayFail(v.from, v.since)
 	d.waiting[v.from] = append(d.waiting[v.from], v)
 	d.count++
-	v.timer = time.AfterFunc(d.lim.Deadline, func() { v.sendAway(d.overDeadline) })
-	var crowded func(*visitor) *wire.Error
+	v.timer = time.AfterFunc(d.lim.Deadline, func() { v.sendAway(d.overDeadline()) })
+	var crowded *wire.Error
 	var oldest *visitor
 	switch {
 	case len(d.waiting[v.from]) > d.lim.PerAddress:
-		crowded, oldest = d.overPerAddress, d.waiting[v.from][0]
+		crowded, oldest = d.overPerAddress(), d.waiting[v.from][0]
 	case d.count > d.lim.Connections:
-		crowded, oldest = d.overConnections, d.busiest()[0]
+		crowded, oldest = d.overConnections(), d.busiest()[0]
 	}
 	d.mu.Unlock()
 	if oldest != nil {
@@ -125,12 +121,11 @@ func (v *visitor) leave(welcome bool) bool {
 	return true
 }
 
-// sendAway refuses a visitor that still waits because it is over a limit.
-func (v *visitor) sendAway(over func(*visitor) *wire.Error) {
+// sendAway refuses a visitor that still waits.
+func (v *visitor) sendAway(why *wire.Error) {
 	if !v.leave(false) {
 		return
 	}
-	why := over(v)
 	v.mu.Lock()
 	refuse := v.refuse
 	v.why = why
@@ -153,45 +148,33 @@ func (v *visitor) sentAway() *wire.Error {
 	return v.why
 }
 
-// doorLimit begins the names of the limits of the door.
-const doorLimit = "door_"
-
 // The names of DoorLimits that somebody can go over.
 const (
-	limitDoorConnections = doorLimit + "connections"
-	limitDoorPerAddress  = doorLimit + "per_address"
-	limitDoorDeadline    = doorLimit + "deadline"
-	limitDoorBytes       = doorLimit + "bytes"
-	limitDoorFailures    = doorLimit + "failures"
+	limitDoorConnections = "door_connections"
+	limitDoorPerAddress  = "door_per_address"
+	limitDoorDeadline    = "door_deadline"
+	limitDoorFailures    = "door_failures"
 )
 
-// One function for each limit, called once for each visitor that is over it.
-
-func (d *door) overConnections(v *visitor) *wire.Error {
-	return d.over(v, limitDoorConnections, "more than %d connections have not authenticated", d.lim.Connections)
+func (d *door) overConnections() *wire.Error {
+	return over(limitDoorConnections, "more than %d connections have not authenticated", d.lim.Connections)
 }
 
-func (d *door) overPerAddress(v *visitor) *wire.Error {
-	return d.over(v, limitDoorPerAddress, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
+func (d *door) overPerAddress() *wire.Error {
+	return over(limitDoorPerAddress, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
 }
 
-func (d *door) overDeadline(v *visitor) *wire.Error {
-	return d.over(v, limitDoorDeadline, "no session within %v of connecting", d.lim.Deadline)
+func (d *door) overDeadline() *wire.Error {
+	return over(limitDoorDeadline, "no session within %v of connecting", d.lim.Deadline)
 }
 
-func (d *door) overBytes(v *visitor) *wire.Error {
-	return d.over(v, limitDoorBytes, "a message of more than %d bytes before WELCOME", d.lim.Bytes)
+func (d *door) overFailures() *wire.Error {
+	return over(limitDoorFailures, "more than %d connections of this address have failed: wait a second", d.lim.Failures)
 }
 
-func (d *door) overFailures(v *visitor) *wire.Error {
-	return d.over(v, limitDoorFailures, "too many connections of this address have failed: wait a second")
-}
-
-// over counts a refusal and words it for the peer.
-func (d *door) over(v *visitor, limit, format string, a ...any) *wire.Error {
-	e := wire.Over(wire.ErrLimit, limit, "limit "+limit+": "+format, a...)
-	d.ledger.refused(limit, v.from.Addr().String())
-	return e
+// over words a refusal; the ledger counts it where the connection ends.
+func over(limit, format string, a ...any) *wire.Error {
+	return wire.Over(wire.ErrLimit, limit, "limit "+limit+": "+format, a...)
 }
 
 // greeter is the guard of a visitor, around that of its session.

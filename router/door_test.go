@@ -52,9 +52,16 @@ func (l *lines) count(of string) int {
 
 func onStreet(t *testing.T, lim DoorLimits) *street {
 	t.Helper()
-	s := &street{bench: start(t), log: &lines{}}
-	s.router.limits.Door = lim
-	s.router.door = newDoor(lim, newLedger(slog.New(slog.NewTextHandler(s.log, nil))))
+	opts := DefaultOptions()
+	opts.Door = lim
+	return onStreetWith(t, opts)
+}
+
+func onStreetWith(t *testing.T, opts Options) *street {
+	t.Helper()
+	s := &street{log: &lines{}}
+	opts.Log = slog.New(slog.NewTextHandler(s.log, nil))
+	s.bench = startWith(t, opts)
 	ln, err := ListenTCP("tcp://127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +222,8 @@ func TestDoorPerAddress(t *testing.T) {
 	if _, err := io.ReadFull(other, welcome); err != nil || !strings.Contains(string(welcome), "[2,") {
 		t.Errorf("the other address hears %q, %v", welcome, err)
 	}
-	if n := s.log.count("door_per_address"); n != 1 {
+	s.await(s.join(transport.CBOR), "limits", "limit", "door_per_address", "hits", 4)
+	if n := s.log.count("limit=door_per_address"); n != 1 {
 		t.Errorf("%d lines in the log, want one", n)
 	}
 }
@@ -315,6 +323,12 @@ func TestDoorFailures(t *testing.T) {
 	}
 	s.answers(early)
 	s.answers(s.visit("127.0.0.2", transport.CBOR))
+	owner := s.join(transport.CBOR)
+	s.await(owner, "limits", "limit", "door_failures", "hits", 3)
+	s.await(owner, "ended", "reason", "limit", "count", 3)
+	if n := s.log.count("limit=door_failures"); n != 1 {
+		t.Errorf("%d lines in the log, want one", n)
+	}
 }
 
 // failed waits until n failures of 127.0.0.1 are noted.
@@ -337,7 +351,7 @@ func (s *street) failed(n int) {
 
 func TestDoorForgives(t *testing.T) {
 	lim := DoorLimits{Failures: 20, Forgiven: time.Second / 5, Addresses: 3}
-	d := newDoor(lim, newLedger(slog.New(slog.DiscardHandler)))
+	d := newDoor(lim)
 	now := time.Now()
 	at := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/32", i)) }
 	for i := range lim.Failures {
@@ -396,13 +410,11 @@ func TestDoorBytes(t *testing.T) {
 		}
 		long := strings.Repeat("x", 9<<10)
 		s.send(conn, &wamp.Hello{Realm: wire.Realm, Details: wamp.Dict{"roles": everyRole["roles"], "x": long}})
-		s.aborted(conn, wire.ErrLimit)
-		drain(conn)
-		for limit := s.ctx(); s.log.count("door_bytes") != 1; time.Sleep(time.Millisecond) {
-			if limit.Err() != nil {
-				t.Fatal("the log does not say so")
-			}
+		if abort, ok := s.receive(conn).(*wamp.Abort); !ok || abort.Details[wire.LimitKey] != "door_bytes" {
+			t.Errorf("got %+v", abort)
 		}
+		drain(conn)
+		s.await(s.join(transport.CBOR), "limits", "limit", "door_bytes", "hits", 1)
 		joined := s.visit("127.0.0.1", c)
 		s.send(joined, &wamp.Call{Request: 1, Procedure: "org.t.none", Arguments: wamp.List{strings.Repeat("x", 1<<20)}})
 		if e, ok := s.receive(joined).(*wamp.Error); !ok || e.Error != wire.ErrNoSuchProcedure {

@@ -90,27 +90,27 @@ func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			p.over()
 		}
 	}()
-	if code, why := p.judge(req); why != "" {
-		p.err = fmt.Errorf("%s %s is refused: %s", req.Method, req.URL.Path, why)
-		http.Error(w, why, code)
+	if code, why := p.judge(req); why != nil {
+		p.err = fmt.Errorf("%s %s is refused: %w", req.Method, req.URL.Path, why)
+		http.Error(w, why.Error(), code)
 		return
 	}
 	p.conn, p.err = transport.AcceptWebsocket(w, req, p.router.strangerLimits(), p.guard)
 }
 
 // judge says in a sentence what is wrong with a request, if anything is.
-func (p *page) judge(req *http.Request) (code int, why string) {
+func (p *page) judge(req *http.Request) (code int, why error) {
 	switch origins := req.Header.Values("Origin"); {
 	case p.visitor.barred:
-		return http.StatusServiceUnavailable, p.router.door.overFailures(p.visitor).Message()
+		return http.StatusServiceUnavailable, p.router.door.overFailures()
 	case !ownHost(req.Host, p.visitor.nc.LocalAddr()):
-		return http.StatusForbidden, "this is not the Host of a loopback address, with the port"
+		return http.StatusForbidden, errors.New("this is not the Host of a loopback address, with the port")
 	case len(origins) > 1 || len(origins) == 1 && !p.allowed(origins[0], req.Host):
-		return http.StatusForbidden, "pages of this Origin may not use this daemon"
+		return http.StatusForbidden, errors.New("pages of this Origin may not use this daemon")
 	case req.URL.Path != websocketPath:
-		return http.StatusNotFound, "there is nothing here but a websocket at " + websocketPath
+		return http.StatusNotFound, errors.New("there is nothing here but a websocket at " + websocketPath)
 	}
-	return 0, ""
+	return 0, nil
 }
 
 // allowed reports whether pages of origin may connect: our own, and those of

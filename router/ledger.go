@@ -151,7 +151,7 @@ func (a *account) welcome(id wamp.ID) {
 func (a *account) end(err error, closing bool) {
 	l := a.ledger
 	fault, isFault := errors.AsType[*wire.Error](err)
-	if isFault && fault.Limit() != "" && !strings.HasPrefix(fault.Limit(), doorLimit) { // the door has counted it
+	if isFault && fault.Limit() != "" {
 		a.hit(fault.Limit(), fault.Message())
 	}
 	l.mu.Lock()

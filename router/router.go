@@ -64,7 +64,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(), quiet: newQuiet(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
-	r.door = newDoor(opts.Door, r.ledger)
+	r.door = newDoor(opts.Door)
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,

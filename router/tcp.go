@@ -136,17 +136,14 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 	case <-spoken:
 		return conn, nil
 	case <-conn.Done():
+		return nil, conn.Err()
 	}
-	if limit := (&wire.Error{URI: wire.ErrLimit}); errors.Is(conn.Err(), limit) && v.sentAway() == nil {
-		return nil, r.door.overBytes(v)
-	}
-	return nil, conn.Err()
 }
 
 // strangerLimits are those of a connection that comes through the door.
 func (r *Router) strangerLimits() transport.Limits {
 	lim := r.limits.Transport
-	lim.Greeting = r.limits.Door.Bytes
+	lim.Greeting = min(r.limits.Door.Bytes, lim.Message)
 	return lim
 }
 
@@ -157,7 +154,7 @@ func (r *Router) rawsocket(v *visitor, guard transport.Guard) (*transport.Conn, 
 		_ = v.nc.Close()
 	})
 	if v.barred {
-		return nil, errors.Join(r.door.overFailures(v), transport.RefuseCount(v.nc))
+		return nil, errors.Join(r.door.overFailures(), transport.RefuseCount(v.nc))
 	}
 	return transport.Accept(v.nc, r.strangerLimits(), guard)
 }

@@ -12,6 +12,7 @@ import (
 const (
 	LimitHandshake = "handshake"
 	LimitMessage   = "message"
+	LimitGreeting  = "door_bytes"
 	LimitDepth     = "depth"
 	LimitValues    = "values" // maxValues
 	LimitQueue     = "queue"
@@ -21,9 +22,11 @@ const (
 
 // fault is what is said to the peer that sent what is not accepted.
 func (c *Conn) fault(err error) error {
-	_, long := errors.AsType[*TooLongError](err)
+	long, isLong := errors.AsType[*TooLongError](err)
 	switch {
-	case long:
+	case isLong && long.Limit < c.lim.Message:
+		return wire.Over(wire.ErrLimit, LimitGreeting, "limit %s: %v before WELCOME", LimitGreeting, err)
+	case isLong:
 		return wire.Over(wire.ErrLimit, LimitMessage, "%v", err)
 	case errors.Is(err, errDepth):
 		return wire.Over(wire.ErrLimit, LimitDepth, "a message is %v: at most %d levels", errDepth, c.lim.Depth)
