@@ -62,12 +62,14 @@ func limitsText(*cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(lines("What a peer may cost the daemon. What goes over a limit is refused, or its session",
 		"ends, with an error that names the limit; dconn status counts it, and the log has a",
-		"line for each session and limit.",
+		"line for each session and limit. Those who have no session share one line in ten",
+		"seconds. The limits door_* are for who has not authenticated; nobody on the unix",
+		"socket meets them.",
 		"", ""))
 	options := router.DefaultOptions()
 	for _, l := range router.Limits {
-		fmt.Fprintf(&b, "  %-14s %s\n", l.Name, l.Doc)
-		fmt.Fprintf(&b, "  %-14s default %s, %s\n", "", l.Text(l.Of(&options)), l.Range())
+		fmt.Fprintf(&b, "  %-17s %s\n", l.Name, l.Doc)
+		fmt.Fprintf(&b, "  %-17s default %s, %s\n", "", l.Text(l.Of(&options)), l.Range())
 	}
 	b.WriteString(lines("",
 		"A size is in bytes, or in KiB, MiB or GiB; a duration is 500ms, 10s, 1m30s. Set them by",
@@ -77,6 +79,7 @@ func limitsText(*cobra.Command) string {
 		"  DCONN_LIMIT=message=1MiB,calls=100 dconn serve",
 		`  limit = ["message=1MiB", "calls=100"]`,
 		"",
-		"One message holds at most 524288 values, whatever its length.", ""))
+		"A limit that cannot be set, values, is how many values one message holds: 524288,",
+		"whatever its length.", ""))
 	return b.String()
 }

@@ -59,24 +59,30 @@ func onStreet(t *testing.T, lim DoorLimits) *street {
 
 func onStreetWith(t *testing.T, opts Options) *street {
 	t.Helper()
-	s := &street{log: &lines{}}
-	opts.Log = slog.New(slog.NewTextHandler(s.log, nil))
-	s.bench = startWith(t, opts)
+	log := &lines{}
+	opts.Log = slog.New(slog.NewTextHandler(log, nil))
+	s := startWith(t, opts).street()
+	s.log = log
+	t.Cleanup(func() { s.router.Close(); s.emptied() })
+	return s
+}
+
+// street has the router listen on TCP as well.
+func (b *bench) street() *street {
+	b.t.Helper()
 	ln, err := ListenTCP("tcp://127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	s.address = ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- s.router.Serve(ln) }()
-	t.Cleanup(func() {
-		s.router.Close()
+	go func() { served <- b.router.Serve(ln) }()
+	b.t.Cleanup(func() {
+		b.router.Close()
 		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
+			b.t.Errorf("Serve: %v", err)
 		}
-		s.emptied()
 	})
-	return s
+	return &street{bench: b, address: ln.Addr().String()}
 }
 
 // emptied waits until nobody is counted at the door.

@@ -27,15 +27,21 @@ type exceed struct {
 }
 
 var exceeds = map[string]exceed{
-	"handshake":     {"2s", (*bench).saysNothing, 1, "timeout"},
-	"message":       {"4KiB", (*bench).saysTooMuch, 1, "limit"},
-	"depth":         {"8", (*bench).nestsTooDeep, 1, "limit"},
-	"calls":         {"2", (*bench).callsTooMuch, 5, ""},
-	"registrations": {"2", (*bench).registersTooMuch, 5, ""},
-	"subscriptions": {"2", (*bench).subscribesTooMuch, 5, ""},
-	"queue":         {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
-	"backlog":       {"1MiB", (*bench).readsNothing, 1, "slow_consumer"},
-	"stall":         {"100ms", (*bench).stalls, 1, "slow_consumer"},
+	"door_connections": {"2", (*bench).crowds, 1, "limit"},
+	"door_per_address": {"2", (*bench).crowds, 1, "limit"},
+	"door_failures":    {"2", (*bench).failsTooOften, 1, "limit"},
+	"door_deadline":    {"500ms", (*bench).lingers, 1, "limit"},
+	"door_bytes":       {"1KiB", (*bench).greetsTooMuch, 1, "limit"},
+	"keepalive":        {"200ms", (*bench).fallsSilent, 1, "network_failure"},
+	"handshake":        {"2s", (*bench).saysNothing, 1, "timeout"},
+	"message":          {"4KiB", (*bench).saysTooMuch, 1, "limit"},
+	"depth":            {"8", (*bench).nestsTooDeep, 1, "limit"},
+	"calls":            {"2", (*bench).callsTooMuch, 5, ""},
+	"registrations":    {"2", (*bench).registersTooMuch, 5, ""},
+	"subscriptions":    {"2", (*bench).subscribesTooMuch, 5, ""},
+	"queue":            {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"backlog":          {"1MiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"stall":            {"100ms", (*bench).stalls, 1, "slow_consumer"},
 }
 
 // Every limit there is can be exceeded: the answer names it, the owner's status
@@ -51,6 +57,7 @@ func TestLimitsExceeded(t *testing.T) {
 			log := &lockedBuffer{}
 			opts := DefaultOptions()
 			opts.Log = slog.New(slog.NewTextHandler(log, nil))
+			opts.Door.Forgiven = time.Hour // none of them meanwhile
 			if err := limit.Set(&opts, test.set); err != nil {
 				t.Fatal(err)
 			}
@@ -89,6 +96,9 @@ func checkAnswer(t *testing.T, limit Limit, opts *Options, answer wamp.Message) 
 		name, message = m.ArgumentsKw[wire.LimitKey], m.Arguments[0]
 	}
 	most := fmt.Sprint(limit.Of(opts))
+	if limit.Unit == Duration {
+		most = time.Duration(limit.Of(opts)).String()
+	}
 	if text, _ := message.(string); name != limit.Name || !strings.Contains(text, most) {
 		t.Errorf("got %#v, want the name of the limit, and %s in the message", answer, most)
 	}
@@ -246,5 +256,79 @@ func (b *bench) readsNothing() wamp.Message {
 
 func (b *bench) stalls() wamp.Message {
 	b.deaf()
+	return nil
+}
+
+// lingers shakes hands at the door and says no HELLO.
+func (b *bench) lingers() wamp.Message {
+	conn, _ := b.stands()
+	return b.receive(conn)
+}
+
+// crowds has two more come while one waits at the door.
+func (b *bench) crowds() wamp.Message {
+	conn, s := b.stands()
+	for range 2 {
+		s.walk("127.0.0.1", rawHello)
+	}
+	return b.receive(conn)
+}
+
+// stands is a connection that waits at the door for its HELLO.
+func (b *bench) stands() (*transport.Conn, *street) {
+	s := b.street()
+	conn, err := transport.Dial(s.walk("127.0.0.1", ""), transport.JSON, transport.DefaultLimits())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Abandon(); drain(conn) })
+	conn.Flush()
+	for limit := b.ctx(); !b.router.ledger.waits(); time.Sleep(time.Millisecond) {
+		if limit.Err() != nil {
+			b.t.Fatal("nobody waits at the door")
+		}
+	}
+	return conn, s
+}
+
+// waits reports whether a connection has shaken hands and is no session yet.
+func (l *ledger) waits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.open {
+		if a.conn != nil && a.session == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *bench) greetsTooMuch() wamp.Message {
+	conn, _ := b.stands()
+	b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: wamp.Dict{"roles": everyRole["roles"], "x": strings.Repeat("x", 2000)}})
+	return b.receive(conn)
+}
+
+// failsTooOften is told in HTTP: a rawsocket has no word for it.
+func (b *bench) failsTooOften() wamp.Message {
+	s := b.street()
+	for i := range 2 {
+		s.hears(s.walk("127.0.0.1", "\x00"))
+		s.failed(i + 1)
+	}
+	got := s.hears(s.walk("127.0.0.1", "GET /ws HTTP/1.1\r\nHost: "+s.address+"\r\n\r\n"))
+	if !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "limit door_failures: more than 2 ") {
+		b.t.Errorf("it is told %q", got)
+	}
+	return nil
+}
+
+// fallsSilent joins, and answers no ping.
+func (b *bench) fallsSilent() wamp.Message {
+	s := b.street()
+	got := s.hears(s.walk("127.0.0.1", rawHello+jsonFrame(`[1,"deskconn",{"roles":{"caller":{}}}]`)))
+	if !strings.Contains(got, `"limit":"keepalive"`) || !strings.Contains(got, "not even the answer to a ping after 200ms") {
+		b.t.Errorf("it is told %q", got)
+	}
 	return nil
 }

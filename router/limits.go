@@ -47,6 +47,21 @@ const (
 // Limits are all of them that can be set, in the order in which a connection
 // may meet them.
 var Limits = []Limit{
+	{limitDoorConnections, Count, 1, 1 << 20,
+		"connections over TCP that have not authenticated",
+		func(o *Options) any { return &o.Door.Connections }},
+	{limitDoorPerAddress, Count, 1, 1 << 20,
+		"of these, those from one address: an IPv4 address, or an IPv6 /64",
+		func(o *Options) any { return &o.Door.PerAddress }},
+	{limitDoorFailures, Count, 1, 1 << 20,
+		"connections of one address that may fail; 5 a second are forgiven",
+		func(o *Options) any { return &o.Door.Failures }},
+	{limitDoorDeadline, Duration, int64(100 * time.Millisecond), int64(10 * time.Minute),
+		"how long a connection over TCP may take to authenticate",
+		func(o *Options) any { return &o.Door.Deadline }},
+	{transport.LimitGreeting, Bytes, 1 * kib, 1 * mib,
+		"the longest message before that, and head of an HTTP request",
+		func(o *Options) any { return &o.Door.Bytes }},
 	{transport.LimitHandshake, Duration, int64(100 * time.Millisecond), int64(10 * time.Minute),
 		"how long a connection may take to say which serializer it speaks",
 		func(o *Options) any { return &o.Transport.Handshake }},
@@ -74,6 +89,9 @@ var Limits = []Limit{
 	{transport.LimitStall, Duration, int64(100 * time.Millisecond), int64(time.Hour),
 		"how long a session may read nothing of what waits for it",
 		func(o *Options) any { return &o.Transport.Stall }},
+	{transport.LimitKeepalive, Duration, int64(100 * time.Millisecond), int64(time.Hour),
+		"how long a peer over TCP may be silent, and then how long a ping may go unanswered",
+		func(o *Options) any { return &o.Transport.Keepalive }},
 }
 
 // DefaultOptions has the limits of DESIGN, and nothing else.
@@ -105,7 +123,7 @@ func (l Limit) Of(o *Options) int64 {
 // says the range.
 func (l Limit) Set(o *Options, text string) error {
 	v, err := l.parse(text)
-	if err != nil || v < l.Min || v > l.Max {
+	if err != nil || (v < l.Min || v > l.Max) && !(v == 0 && l.mayBeOff()) {
 		return fmt.Errorf("must be %s, got %q", l.Range(), text)
 	}
 	if d, ok := l.at(o).(*time.Duration); ok {
@@ -116,10 +134,17 @@ func (l Limit) Set(o *Options, text string) error {
 	return nil
 }
 
+// mayBeOff reports whether 0, below Min, switches it off.
+func (l Limit) mayBeOff() bool { return l.Name == transport.LimitKeepalive }
+
 // Range is what the limit may be set to, in words.
 func (l Limit) Range() string {
 	kind := map[Unit]string{Bytes: "a size", Count: "a whole number", Duration: "a duration"}[l.Unit]
-	return fmt.Sprintf("%s from %s to %s", kind, l.Text(l.Min), l.Text(l.Max))
+	text := fmt.Sprintf("%s from %s to %s", kind, l.Text(l.Min), l.Text(l.Max))
+	if l.mayBeOff() {
+		text += ", or 0 for never"
+	}
+	return text
 }
 
 func (l Limit) parse(text string) (int64, error) {

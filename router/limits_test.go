@@ -18,6 +18,9 @@ func TestLimitsRange(t *testing.T) {
 				t.Errorf("%s=%s is taken as %d", l.Name, text, l.Of(&o))
 			}
 		}
+		if err := l.Set(&o, "0"); err == nil != (l.Name == "keepalive") || err == nil && l.Of(&o) != 0 {
+			t.Errorf("%s=0: %v", l.Name, err)
+		}
 		if l.Doc == "" {
 			t.Errorf("%s has no doc", l.Name)
 		}

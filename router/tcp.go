@@ -130,8 +130,8 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.attach(conn, own)
 	v.speaks(conn.Abort)
+	a.attach(conn, own)
 	select {
 	case <-spoken:
 		return conn, nil

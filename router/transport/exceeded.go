@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -18,6 +19,7 @@ const (
 	LimitQueue     = "queue"
 	LimitStall     = "stall"
 	LimitBacklog   = "backlog"
+	LimitKeepalive = "keepalive"
 )
 
 // fault is what is said to the peer that sent what is not accepted.
@@ -48,6 +50,16 @@ func (c *Conn) unwritten(err error) error {
 		return wire.Over(wire.ErrSlowConsumer, LimitStall, "the other end has read nothing for %v", c.lim.Stall)
 	}
 	return fmt.Errorf("write: %w", err)
+}
+
+// silent is why a peer is given up from which nothing came for so long. Only the
+// router says so: at a client's end the connection is lost.
+func (c *Conn) silent(long time.Duration) error {
+	const format = "nothing was heard for %v, not even the answer to a ping"
+	if c.guard == nil {
+		return fmt.Errorf(format, long)
+	}
+	return wire.Over(wire.ErrNetworkFailure, LimitKeepalive, format+" after %v", long, c.lim.Keepalive)
 }
 
 // unshaken is why there was no handshake.

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
@@ -87,7 +86,7 @@ func (e *ear) expired(err error) error {
 		e.last = true
 		next = now.Add(every / 8)
 	default:
-		return fmt.Errorf("nothing was heard for %v, not even the answer to a ping", silent.Round(time.Millisecond))
+		return c.silent(silent.Round(time.Millisecond))
 	}
 	return c.nc.SetReadDeadline(next)
 }
