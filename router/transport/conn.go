@@ -114,8 +114,8 @@ func (c *Conn) Welcomed() { c.accepts.now.Store(int64(c.lim.Message)) }
 func (c *Conn) serve(guard Guard, answer []byte) {
 	c.guard, c.decoder.packed = guard, guard != nil
 	c.waits(c.out.append(answer))
+	c.Flush() // before anything that is read can end the connection
 	go c.read()
-	c.Flush()
 }
 
 // Recv delivers the peer's messages; it is closed when the connection ends, and
