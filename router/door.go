@@ -73,19 +73,27 @@ func (d *door) enter(nc net.Conn) *visitor {
 	d.waiting[v.from] = append(d.waiting[v.from], v)
 	d.count++
 	v.timer = time.AfterFunc(d.lim.Deadline, func() { v.sendAway(d.overDeadline()) })
-	var crowded *wire.Error
-	var oldest *visitor
-	switch {
-	case len(d.waiting[v.from]) > d.lim.PerAddress:
-		crowded, oldest = d.overPerAddress(), d.waiting[v.from][0]
-	case d.count > d.lim.Connections:
-		crowded, oldest = d.overConnections(), d.busiest()[0]
-	}
+	oldest, why := d.makeRoom(v.from)
 	d.mu.Unlock()
 	if oldest != nil {
-		oldest.sendAway(crowded)
+		oldest.hears(why)
 	}
 	return v
+}
+
+// makeRoom counts out whom the next of that address is one too many for, and
+// says why: at once, or the next but one would find the same. d.mu is held.
+func (d *door) makeRoom(from netip.Prefix) (oldest *visitor, why *wire.Error) {
+	switch {
+	case len(d.waiting[from]) > d.lim.PerAddress:
+		oldest, why = d.waiting[from][0], d.overPerAddress()
+	case d.count > d.lim.Connections:
+		oldest, why = d.busiest()[0], d.overConnections()
+	default:
+		return nil, nil
+	}
+	oldest.out(false)
+	return oldest, why
 }
 
 // busiest are the visitors of the address that has the most; of several such,
@@ -102,9 +110,14 @@ func (d *door) busiest() []*visitor {
 
 // leave ends the wait, once: it reports whether this was the end.
 func (v *visitor) leave(welcome bool) bool {
+	v.door.mu.Lock()
+	defer v.door.mu.Unlock()
+	return v.out(welcome)
+}
+
+// out is leave, where door.mu is held.
+func (v *visitor) out(welcome bool) bool {
 	d := v.door
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if v.left {
 		return false
 	}
@@ -123,9 +136,13 @@ func (v *visitor) leave(welcome bool) bool {
 
 // sendAway refuses a visitor that still waits.
 func (v *visitor) sendAway(why *wire.Error) {
-	if !v.leave(false) {
-		return
+	if v.leave(false) {
+		v.hears(why)
 	}
+}
+
+// hears tells a visitor why it was sent away.
+func (v *visitor) hears(why *wire.Error) {
 	v.mu.Lock()
 	refuse := v.refuse
 	v.why = why
