@@ -185,6 +185,11 @@ func (d *door) overDeadline() *wire.Error {
 	return over(limitDoorDeadline, "no session within %v of connecting", d.lim.Deadline)
 }
 
+// overBytes is about a request; transport words it for a message.
+func (d *door) overBytes() *wire.Error {
+	return over(transport.LimitGreeting, "the head of a request exceeds the limit of %d bytes", d.lim.Bytes)
+}
+
 func (d *door) overFailures() *wire.Error {
 	return over(limitDoorFailures, "more than %d connections of this address have failed: wait a second", d.lim.Failures)
 }

@@ -1,16 +1,19 @@
 package router
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deskconn/dconn/router/transport"
@@ -25,11 +28,13 @@ const websocketPath = "/ws"
 func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, error) {
 	v.speaks(v.refuseHTTP)
 	page := &page{router: r, visitor: v, guard: guard, err: errors.New("HTTP, and no websocket")}
+	page.head.Conn, page.head.over = v.nc, func() { v.sendAway(r.door.overBytes()) }
+	page.head.left.Store(int64(r.limits.Door.Bytes))
 	over := make(chan struct{})
 	server := &http.Server{
 		Handler:           page,
 		ReadHeaderTimeout: r.limits.Door.Deadline + time.Second, // the door is first, and says why
-		MaxHeaderBytes:    r.limits.Door.Bytes,
+		MaxHeaderBytes:    2 * r.limits.Door.Bytes,              // as above
 		Protocols:         &http.Protocols{},
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -43,7 +48,7 @@ func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, er
 	}
 	server.Protocols.SetHTTP1(true)
 	server.SetKeepAlivesEnabled(false)
-	_ = server.Serve(&oneShot{Conn: v.nc})
+	_ = server.Serve(&oneShot{Conn: &page.head})
 	<-over
 	return page.conn, page.err
 }
@@ -65,11 +70,31 @@ func (o *oneShot) Accept() (net.Conn, error) {
 func (o *oneShot) Close() error   { return nil }
 func (o *oneShot) Addr() net.Addr { return o.LocalAddr() }
 
+// head is a connection of which so much may be read until the head of a request
+// is complete.
+type head struct {
+	net.Conn
+	left atomic.Int64
+	over func() // says no
+}
+
+func (h *head) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if h.left.Add(int64(-n)) < 0 {
+		h.over()
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
 // refuseHTTP answers before the request is complete.
 func (v *visitor) refuseHTTP(why *wire.Error) {
-	text := why.Message() + "\n"
+	code, text := http.StatusServiceUnavailable, why.Message()+"\n"
+	if why.Limit() == transport.LimitGreeting {
+		code = http.StatusRequestHeaderFieldsTooLarge
+	}
 	_ = v.nc.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = fmt.Fprintf(v.nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
+	_, _ = fmt.Fprintf(v.nc, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", code, http.StatusText(code), len(text), text)
 	_ = v.nc.Close()
 }
 
@@ -78,12 +103,14 @@ type page struct {
 	router  *Router
 	visitor *visitor
 	guard   transport.Guard
+	head    head
 	over    func() // once the connection is not net/http's any more
 	conn    *transport.Conn
 	err     error
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	p.head.left.Store(math.MaxInt64)
 	p.visitor.speaks(func(*wire.Error) { _ = p.visitor.nc.Close() }) // its answer has begun
 	defer func() {
 		if p.over != nil {
@@ -95,7 +122,18 @@ func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, why.Error(), code)
 		return
 	}
-	p.conn, p.err = transport.AcceptWebsocket(w, req, p.router.strangerLimits(), p.guard)
+	p.conn, p.err = transport.AcceptWebsocket(plain{w, p.visitor.nc}, req, p.router.strangerLimits(), p.guard)
+}
+
+// plain hands over the socket itself, which is read and written without waiting.
+type plain struct {
+	http.ResponseWriter
+	socket net.Conn
+}
+
+func (p plain) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	_, rw, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	return p.socket, rw, err
 }
 
 // judge says in a sentence what is wrong with a request, if anything is.

@@ -134,7 +134,9 @@ func TestHTTP(t *testing.T) {
 		{head("/ws", "Host: "+s.address, "Origin: http://localhost:1"), "403", "Origin"},
 		{head("/ws", "Host: "+s.address, "Origin: http://"+s.address+".attacker.example"), "403", "Origin"},
 		{head("/ws", "Host: "+s.address, "Origin: http://"+s.address, "Origin: http://attacker.example"), "403", "Origin"},
-		{head("/", "Host: "+s.address, "X: "+strings.Repeat("x", 20<<10)), "431", ""},
+		{head("/", "Host: "+s.address, "X: "+strings.Repeat("x", 20<<10)), "431", "limit door_bytes: the head of a request exceeds the limit of 8192 bytes"},
+		{"GET / HTTP/1.1\r\nX:" + strings.Repeat(" ", 8<<10), "431", "door_bytes"},
+		{head("/", "Host: "+s.address, "X: "+strings.Repeat("x", 8000)), "404", ""},
 		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", ""},
 	} {
 		got := s.hears(s.walk("127.0.0.1", c.request))
@@ -151,6 +153,10 @@ func TestHTTP(t *testing.T) {
 		if status != c.status || !strings.Contains(got, c.text) || strings.Contains(got, "attacker") {
 			t.Errorf("%.120q gets %q, want %s with %q", c.request, got, c.status, c.text)
 		}
+	}
+	s.await(s.join(transport.CBOR), "limits", "limit", "door_bytes", "hits", 2)
+	if n := s.log.count("limit=door_bytes"); n != 1 {
+		t.Errorf("%d lines in the log, want one", n)
 	}
 }
 
