@@ -26,7 +26,9 @@ func newStatus(s *streams) *cobra.Command {
 		Short: "show the daemon, its sessions, and what went over a limit",
 		Long: lines("Show the daemon, the sessions that are open, how often something went over a limit",
 			"and how sessions ended. The rates are messages a second, over the half second that",
-			"this takes. Only the daemon's owner may ask."),
+			"this takes. Of a session it shows the calls, registrations and subscriptions that it",
+			"has open; connections that are no session yet are only counted, as waiting. Only the",
+			"daemon's owner may ask."),
 		Example: "  dconn status\n  dconn status -o json | jq '.sessions[] | select(.queue > 0)'",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,13 +61,14 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 	})
 }
 
-// statusTables are what status shows to people, in this order.
+// statusTables are what status shows to people, in this order. A narrow terminal
+// cuts the last columns.
 var statusTables = []struct {
 	key     string
 	columns []string
 }{
-	{"daemon", []string{"name", "version", "pid", "uptime", "goroutines", "sessions", "connects"}},
-	{"sessions", []string{"id", "authid", "agent", "via", "for", "queue", "in/s", "out/s", "in", "out", "calls", "registrations", "subscriptions"}},
+	{"daemon", []string{"name", "version", "pid", "uptime", "goroutines", "sessions", "connects", "waiting"}},
+	{"sessions", []string{"authid", "via", "for", "queue", "in/s", "out/s", "calls", "regs", "subs", "agent", "in", "out", "id"}},
 	{"limits", []string{"limit", "value", "hits"}},
 	{"ended", []string{"reason", "count"}},
 }
@@ -105,9 +108,10 @@ func forPeople(row map[string]any, now time.Time) {
 	if since, err := time.Parse(time.RFC3339, field(row, "since")); err == nil {
 		row["for"] = age(now.Sub(since))
 	}
-	if network := field(row, "transport"); network != "" {
-		row["via"] = network + " " + field(row, "serializer")
+	if transport := field(row, "transport"); transport != "" {
+		row["via"] = transport + " " + field(row, "serializer")
 	}
+	row["regs"], row["subs"] = row["registrations"], row["subscriptions"]
 	for _, direction := range []string{"in", "out"} {
 		if bytes, ok := row["bytes_"+direction].(int64); ok {
 			row[direction] = size(bytes)

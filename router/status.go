@@ -47,8 +47,18 @@ func (r *Router) aboutDaemon(sessions int) map[string]any {
 	return map[string]any{
 		"name": name, "version": r.limits.Version, "pid": os.Getpid(),
 		"uptime": time.Since(r.ledger.began).Seconds(), "goroutines": runtime.NumGoroutine(),
-		"sessions": sessions, "connects": r.ledger.total,
+		"sessions": sessions, "connects": r.ledger.total, "waiting": r.ledger.waiting(),
 	}
+}
+
+// waiting is how many connections are no session yet. l.mu is held.
+func (l *ledger) waiting() (n int) {
+	for a := range l.open {
+		if a.session == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Rename gives the daemon another name.
@@ -93,7 +103,7 @@ func (l *ledger) sessions(before map[*transport.Conn]transport.Stats, while time
 		held := a.guard.holds()
 		list = append(list, map[string]any{
 			"id": int64(a.session), "authid": a.identity.AuthID, "agent": a.agent,
-			"transport": now.Network, "serializer": now.Serializer, "since": a.since.UTC().Format(time.RFC3339),
+			"transport": now.Transport, "serializer": now.Serializer, "since": a.since.UTC().Format(time.RFC3339),
 			"queue":       now.Queue,
 			"messages_in": now.In.Messages, "messages_out": now.Out.Messages,
 			"bytes_in": now.In.Bytes, "bytes_out": now.Out.Bytes,

@@ -58,7 +58,7 @@ func TestStatusOfDaemon(t *testing.T) {
 	}
 	daemon := result.Args[0].(map[string]any)["daemon"].(map[string]any)
 	for key, want := range map[string]any{
-		"name": "kitchen", "version": "1.2", "pid": int64(os.Getpid()), "sessions": int64(1), "connects": int64(1),
+		"name": "kitchen", "version": "1.2", "pid": int64(os.Getpid()), "sessions": int64(1), "connects": int64(1), "waiting": int64(0),
 	} {
 		if daemon[key] != want {
 			t.Errorf("%s is %#v, want %#v", key, daemon[key], want)
@@ -66,6 +66,25 @@ func TestStatusOfDaemon(t *testing.T) {
 	}
 	if _, err := b.join(transport.CBOR).Call(b.ctx(), wire.Status, []any{1}, nil); err == nil {
 		t.Error("an argument is taken")
+	}
+}
+
+// A session is named by how it came, and what is no session yet is counted.
+func TestStatusOfStreet(t *testing.T) {
+	s := onStreet(t, patientDoor())
+	owner := s.join(transport.CBOR)
+	s.visit("127.0.0.1", transport.CBOR)
+	s.send(s.surf(transport.JSON), &wamp.Hello{Realm: wire.Realm, Details: everyRole})
+	s.walk("127.0.0.1", rawHello)
+	s.await(owner, "sessions", "transport", "tcp", "calls", 0)
+	s.await(owner, "sessions", "transport", "ws", "calls", 0)
+	result, err := owner.Call(s.ctx(), wire.Status, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := result.Args[0].(map[string]any)["daemon"].(map[string]any)
+	if daemon["sessions"] != int64(3) || daemon["waiting"] != int64(1) {
+		t.Errorf("got %v, want 3 sessions and one that waits", daemon)
 	}
 }
 

@@ -2,7 +2,7 @@ package transport
 
 // Stats is what a connection has carried so far.
 type Stats struct {
-	Network    string // "unix", "tcp"
+	Transport  string // "unix", "tcp", or "ws" for a websocket
 	Serializer string
 	Queue      int // bytes that wait to be written, or are being written
 	In, Out    Traffic
@@ -13,10 +13,14 @@ type Traffic struct{ Messages, Bytes int64 }
 
 // Stats may be called at any time.
 func (c *Conn) Stats() Stats {
+	name := c.nc.LocalAddr().Network()
+	if _, is := c.framing.(*websocket); is {
+		name = "ws"
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Stats{
-		Network: c.nc.LocalAddr().Network(), Serializer: c.codec.Name(),
+		Transport: name, Serializer: c.codec.Name(),
 		Queue: c.pending,
 		In:    Traffic{c.received.Load(), c.in.bytes.Load()},
 		Out:   c.sent,
