@@ -77,11 +77,13 @@ type Conn struct {
 
 	mu      sync.Mutex
 	out     outbox
-	pending int  // bytes that are not written yet, in out or on their way
-	held    int  // of these, what the backlog knows of
-	writing bool // somebody moves out to the socket, for all
-	running int  // the reader, and whoever writes
-	closing time.Time
+	pending int       // bytes that are not written yet, in out or on their way
+	held    int       // of these, what the backlog knows of
+	writing bool      // somebody moves out to the socket, for all
+	running int       // the reader, and whoever writes
+	closing time.Time // when the end may wait no longer for the peer; zero while it need not
+	hungUp  bool      // nothing more is said
+	drops   bool      // the reader only waits for the peer to close
 	err     error
 	sent    Traffic
 
@@ -162,6 +164,9 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 	c.waits(c.out.append(c.framing.farewell(nil, err)))
 	c.closing = time.Now().Add(c.lim.Flush)
 	_ = c.nc.SetWriteDeadline(c.closing)
+	if c.drops {
+		_ = c.nc.SetReadDeadline(c.closing)
+	}
 	c.flush()
 	return true
 }

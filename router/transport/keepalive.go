@@ -72,7 +72,7 @@ func (e *ear) expired(err error) error {
 	defer c.mu.Unlock()
 	switch silent := now.Sub(e.heard); {
 	case c.err != nil: // it ends, and may still flush
-		if !now.Before(c.closing) {
+		if c.hungUp || !now.Before(c.closing) {
 			return err
 		}
 		next = c.closing

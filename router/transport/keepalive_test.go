@@ -171,22 +171,8 @@ func TestKeepaliveOfIdle(t *testing.T) {
 // silentPair is a server's Conn over TCP and its client, which has shaken hands.
 func silentPair(t *testing.T, lim Limits) (*Conn, net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
-	server, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.(*net.TCPConn).SetWriteBuffer(1); err != nil { // the kernel's minimum
+	server, client := tcpPair(t)
+	if err := server.SetWriteBuffer(1); err != nil { // the kernel's minimum
 		t.Fatal(err)
 	}
 	_, _ = client.Write([]byte{magic, 0xf3, 0, 0})
@@ -197,6 +183,27 @@ func silentPair(t *testing.T, lim Limits) (*Conn, net.Conn) {
 	t.Cleanup(func() { end(conn) })
 	readN(t, client, 4)
 	return conn, client
+}
+
+// tcpPair is both ends of a connection over TCP.
+func tcpPair(t *testing.T) (server, client *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = near.Close() })
+	_ = near.SetDeadline(time.Now().Add(10 * time.Second))
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return far.(*net.TCPConn), near.(*net.TCPConn)
 }
 
 // One ping is sent, and any frame is an answer to it.

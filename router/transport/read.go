@@ -21,10 +21,14 @@ func (c *Conn) read() {
 		c.Abort(fault)
 	case hasParted:
 		c.endWith(parted.error, nil)
+	case c.hasHungUp():
 	default:
 		c.fail(err)
 	}
 	c.part()
+	if !hasParted { // who has, says no more
+		c.drop()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running--

@@ -337,6 +337,7 @@ func TestWebsocketViolations(t *testing.T) {
 			if opcode, b = serverFrame(t, nc); opcode != gorilla.CloseMessage || int(binary.BigEndian.Uint16(b)) != row.code {
 				t.Errorf("frame type %d, % x; want code %d", opcode, b, row.code)
 			}
+			_ = nc.Close()
 			wait(t, conn.Done(), "the end of the connection")
 		})
 	}

@@ -98,7 +98,7 @@ func (c *Conn) stop() {
 	c.writing = false
 	c.running--
 	if c.err != nil {
-		_ = c.nc.Close()
+		c.hangUp()
 	}
 	c.settle()
 }
