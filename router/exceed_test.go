@@ -33,7 +33,7 @@ var exceeds = map[string]exceed{
 	"door_deadline":    {"500ms", (*bench).lingers, 1, "limit"},
 	"door_bytes":       {"1KiB", (*bench).greetsTooMuch, 1, "limit"},
 	"keepalive":        {"200ms", (*bench).fallsSilent, 1, "network_failure"},
-	"handshake":        {"2s", (*bench).saysNothing, 1, "timeout"},
+	"handshake":        {"1s", (*bench).saysNothing, 1, "timeout"},
 	"message":          {"4KiB", (*bench).saysTooMuch, 1, "limit"},
 	"depth":            {"8", (*bench).nestsTooDeep, 1, "limit"},
 	"calls":            {"2", (*bench).callsTooMuch, 5, ""},
@@ -58,6 +58,7 @@ func TestLimitsExceeded(t *testing.T) {
 			opts := DefaultOptions()
 			opts.Log = slog.New(slog.NewTextHandler(log, nil))
 			opts.Door.Forgiven = time.Hour // none of them meanwhile
+			opts.Transport.Flush = 200 * time.Millisecond
 			if err := limit.Set(&opts, test.set); err != nil {
 				t.Fatal(err)
 			}

@@ -105,6 +105,7 @@ func TestOneListenerWins(t *testing.T) {
 
 // Somebody who holds the lock for ever is named, not waited for.
 func TestForeignLock(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Dir(socketPath(t))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)

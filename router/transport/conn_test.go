@@ -345,7 +345,9 @@ func TestPing(t *testing.T) {
 // A peer that only sends pings and never reads is cut off: the answers would
 // pile up.
 func TestPingFlood(t *testing.T) {
-	conn, client := accept(t, testLimits(), 15, nil)
+	lim := testLimits()
+	lim.Flush = 20 * time.Millisecond
+	conn, client := accept(t, lim, 15, nil)
 	flood := frame(framePing, make([]byte, 4096))
 	for range 10000 {
 		if _, err := client.Write(flood); err != nil {

@@ -210,7 +210,7 @@ func tcpPair(t *testing.T) (server, client *net.TCPConn) {
 func TestKeepaliveAsksOnce(t *testing.T) {
 	t.Parallel()
 	lim := testLimits()
-	lim.Keepalive = 600 * time.Millisecond
+	lim.Keepalive = 500 * time.Millisecond
 	conn, client := silentPair(t, lim)
 	for range 3 {
 		if kind, payload, err := readFrame(client); err != nil || kind != framePing || len(payload) > 0 {
