@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
+	gorilla "github.com/gorilla/websocket"
 
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
@@ -86,5 +87,28 @@ func TestWebsocketRefused(t *testing.T) {
 	answer := make([]byte, 12)
 	if _, err := nc.Read(answer); err != nil || string(answer) != "HTTP/1.1 101" {
 		t.Errorf("a page of our own gets %q, %v", answer, err)
+	}
+}
+
+// A page is told that the daemon goes down, by GOODBYE and by the close code.
+func TestWebsocketGoingAway(t *testing.T) {
+	s := onStreet(t, patientDoor())
+	d := gorilla.Dialer{Subprotocols: []string{"wamp.2.json"}}
+	ws, resp, err := d.DialContext(s.ctx(), "ws://"+s.address+websocketPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = resp.Body.Close(), ws.Close() }()
+	_ = ws.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = ws.WriteMessage(gorilla.TextMessage, []byte(`[1,"deskconn",{"roles":{"caller":{}}}]`))
+	if _, b, err := ws.ReadMessage(); err != nil || !strings.HasPrefix(string(b), "[2,") {
+		t.Fatalf("got %s, %v, want WELCOME", b, err)
+	}
+	go s.router.Close()
+	if _, b, err := ws.ReadMessage(); err != nil || !strings.Contains(string(b), "wamp.close.system_shutdown") {
+		t.Errorf("got %s, %v, want GOODBYE", b, err)
+	}
+	if _, _, err := ws.ReadMessage(); !gorilla.IsCloseError(err, gorilla.CloseGoingAway) {
+		t.Errorf("got %v, want 1001", err)
 	}
 }

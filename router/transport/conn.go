@@ -44,6 +44,9 @@ func DefaultLimits() Limits {
 // ErrClosed is the error of a connection that this end closed.
 var ErrClosed = errors.New("connection closed")
 
+// errGoingAway is the farewell of a router that is going down.
+var errGoingAway = errors.New("going away")
+
 // Guard stands between the wire and the router. Its methods are called from
 // different goroutines.
 type Guard interface {
@@ -85,6 +88,7 @@ type Conn struct {
 	hungUp  bool      // nothing more is said
 	drops   bool      // the reader only waits for the peer to close
 	err     error
+	leaving wamp.URI // why this end has said GOODBYE
 	sent    Traffic
 
 	room chan struct{} // something was written
@@ -160,6 +164,9 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 	if last != nil {
 		c.waits(-c.out.drop())
 		_ = c.append(last)
+	}
+	if c.leaving == wamp.CloseSystemShutdown {
+		err = errors.Join(err, errGoingAway)
 	}
 	c.waits(c.out.append(c.framing.farewell(nil, err)))
 	c.closing = time.Now().Add(c.lim.Flush)

@@ -231,6 +231,8 @@ func closeCode(why error) int {
 		return gorilla.CloseProtocolError
 	case isFault:
 		return gorilla.ClosePolicyViolation
+	case errors.Is(why, errGoingAway):
+		return gorilla.CloseGoingAway
 	}
 	return gorilla.CloseNormalClosure
 }

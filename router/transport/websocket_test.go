@@ -214,6 +214,21 @@ func TestWebsocketClose(t *testing.T) {
 	}
 }
 
+// A router that is going down says so in its close frame.
+func TestWebsocketShutdown(t *testing.T) {
+	ws, conn := serveWebsockets(t, testLimits(), nil).foreign(t, "wamp.2.cbor")
+	if err := conn.Send(t.Context(), &wamp.Goodbye{Reason: wamp.CloseSystemShutdown, Details: wamp.Dict{}}); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if _, _, err := ws.ReadMessage(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := ws.ReadMessage(); !gorilla.IsCloseError(err, gorilla.CloseGoingAway) {
+		t.Errorf("got %v, want 1001", err)
+	}
+}
+
 func TestWebsocketSlowConsumer(t *testing.T) {
 	ws, conn := serveWebsockets(t, testLimits(), nil).foreign(t, "wamp.2.cbor")
 	newPeer(t, conn).cut(conn.slow())

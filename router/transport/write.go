@@ -76,6 +76,9 @@ func (c *Conn) append(msg wamp.Message) error {
 	c.out.add(b, long)
 	c.waits(len(b) - at + len(long))
 	c.sent.Messages++
+	if bye, ok := msg.(*wamp.Goodbye); ok {
+		c.leaving = bye.Reason
+	}
 	return nil
 }
 
