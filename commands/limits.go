@@ -79,6 +79,8 @@ func limitsText(*cobra.Command) string {
 		"  DCONN_LIMIT=message=1MiB,calls=100 dconn serve",
 		`  limit = ["message=1MiB", "calls=100"]`,
 		"",
+		"They hold until the daemon ends: SIGHUP does not change them.",
+		"",
 		"A limit that cannot be set, values, is how many values one message holds: 524288,",
 		"whatever its length.", ""))
 	return b.String()

@@ -48,7 +48,8 @@ func (o *serveOptions) command() *cobra.Command {
 		Long: lines("Run the daemon: the router and this machine's capabilities. It ends with exit",
 			"code 0 within 5 seconds of SIGINT or SIGTERM. It tells systemd when it is ready",
 			"and takes a socket from it (socket activation). SIGHUP makes it read its settings",
-			"again: name, enable, disable and verbose; sessions stay."),
+			"again: name, enable, disable and verbose; sessions stay, and limits hold until a",
+			"restart."),
 		Example: "  dconn serve & dconn wait && dconn call .system.name",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
