@@ -52,7 +52,7 @@ func flooded(t *testing.T, lim Limits) (*Conn, net.Conn) {
 func TestLastWord(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *Conn){
 		"Abort": func(_ *testing.T, c *Conn) { c.Abort(wire.Errorf(wire.ErrLimit, "enough")) },
-		"cut":   func(t *testing.T, c *Conn) { newPeer(t, c, nil).cut(c.slow()) },
+		"cut":   func(t *testing.T, c *Conn) { newPeer(t, c).cut(c.slow()) },
 		"Close": func(t *testing.T, c *Conn) {
 			if err := c.Send(t.Context(), &wamp.Goodbye{Details: wamp.Dict{}}); err != nil {
 				t.Error(err)

@@ -39,6 +39,12 @@ func encoded(c Codec, msg wamp.Message) ([]byte, error) {
 	return append(head, long...), err
 }
 
+// decode is how a client decodes.
+func decode(c Codec, data []byte, depth int) (wamp.Message, error) {
+	d := decoder{codec: c, elements: c.newElements(), depth: depth}
+	return d.decode(data, false)
+}
+
 // decodePacked is how a router decodes.
 func decodePacked(c Codec, data []byte) (wamp.Message, error) {
 	d := decoder{codec: c, elements: c.newElements(), depth: testDepth, packed: true}

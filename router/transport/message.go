@@ -246,13 +246,6 @@ func isEmpty(p any) bool {
 	return false
 }
 
-// decode reads one message, strictly: right type, right number of elements,
-// each of the right type. A dict may be null.
-func decode(c Codec, data []byte, depth int) (wamp.Message, error) {
-	d := decoder{codec: c, elements: c.newElements(), depth: depth}
-	return d.decode(data, false)
-}
-
 // decoder reads the messages of one connection.
 type decoder struct {
 	codec    Codec
@@ -261,7 +254,8 @@ type decoder struct {
 	packed   bool // arguments stay a Payload
 }
 
-// decode is the function decode. Where own, a payload may keep data.
+// decode reads one message, strictly: right type, right number of elements, each
+// of the right type. A dict may be null. Where own, a payload may keep data.
 func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
 	e := d.elements
 	if err := e.open(data, d.depth); err != nil {
