@@ -48,6 +48,7 @@ type Router struct {
 	mu        sync.Mutex
 	name      string
 	closing   bool
+	stirred   int // how many have come or gone since it was quiet
 	listeners []net.Listener
 	raw       map[net.Conn]bool        // in the handshake
 	conns     map[*transport.Conn]bool // true once nexus has attached it
@@ -61,10 +62,11 @@ type Router struct {
 func New(ctx context.Context, opts Options) (*Router, error) {
 	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
-		log: opts.Log, name: opts.Name, limits: opts, directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(), quiet: newQuiet(),
+		log: opts.Log, name: opts.Name, limits: opts,
+		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
-	r.door = newDoor(opts.Door)
+	r.door, r.quiet = newDoor(opts.Door), r.newQuiet()
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,
