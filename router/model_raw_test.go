@@ -212,7 +212,22 @@ func (r *raw) settle() {
 	})
 }
 
-func (r *raw) last() { r.send(func() []any { return r.publish("org.m.a", true) }) }
+// last waits for its acknowledgment: the event that ends it all comes after it.
+func (r *raw) last() {
+	acknowledged := make(chan struct{})
+	r.send(func() []any {
+		m := r.publish("org.m.a", true)
+		acknowledge := r.waiting[int64(r.request)].(func())
+		r.waiting[int64(r.request)] = func() { acknowledge(); close(acknowledged) }
+		return m
+	})
+	select {
+	case <-acknowledged:
+	case <-r.done:
+	case <-time.After(patienceOfTests):
+		r.w.t.Error("the last event is not acknowledged")
+	}
+}
 
 func (r *raw) heardAll() { r.over.Do(func() { close(r.done) }) }
 
