@@ -150,7 +150,7 @@ func linkError(err error) error {
 	if fault, ok := errors.AsType[*wire.Error](err); ok {
 		return fault // what the other end broke
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return wire.Errorf(wire.ErrLost, "the connection was lost")
 	}
 	return wire.Errorf(wire.ErrLost, "the connection was lost: %v", err)

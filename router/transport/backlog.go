@@ -3,8 +3,6 @@ package transport
 import (
 	"sync"
 
-	"github.com/gammazero/nexus/v3/wamp"
-
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -77,9 +75,6 @@ func (b *Backlog) leave(c *Conn) {
 }
 
 func (c *Conn) overBacklog(most int) {
-	why := wire.Over(wire.ErrSlowConsumer, LimitBacklog,
-		"cut off for reading too slowly: at most %d bytes may wait for all sessions, and most waits for this one", most)
-	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}) {
-		c.part()
-	}
+	c.cut(wire.Over(wire.ErrSlowConsumer, LimitBacklog,
+		"cut off for reading too slowly: at most %d bytes may wait for all sessions, and most waits for this one", most))
 }

@@ -85,6 +85,7 @@ type Conn struct {
 	writing bool      // somebody moves out to the socket, for all
 	running int       // the reader, and whoever writes
 	closing time.Time // when the end may wait no longer for the peer; zero while it need not
+	curt    bool      // what waited is dropped, but for the last word
 	hungUp  bool      // nothing more is said
 	drops   bool      // the reader only waits for the peer to close
 	err     error
@@ -141,7 +142,7 @@ func (c *Conn) Err() error {
 // Close sends what is queued, for Limits.Flush at most, and ends the
 // connection. It does not wait, and nothing is received any more.
 func (c *Conn) Close() {
-	c.endWith(ErrClosed, nil)
+	c.endWith(ErrClosed, nil, c.lim.Flush)
 	c.recv.turnDeaf()
 }
 
@@ -152,8 +153,9 @@ func (c *Conn) Abandon() {
 }
 
 // endWith drops what waits, sends last instead and ends the connection with
-// err, if it has not ended already. A nil last keeps what waits.
-func (c *Conn) endWith(err error, last wamp.Message) bool {
+// err, if it has not ended already. A nil last keeps what waits. The peer has
+// patience to read it.
+func (c *Conn) endWith(err error, last wamp.Message, patience time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -162,6 +164,7 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 	c.err = err
 	signal(c.room)
 	if last != nil {
+		c.curt = true
 		c.waits(-c.out.drop())
 		_ = c.append(last)
 	}
@@ -169,7 +172,7 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 		err = errors.Join(err, errGoingAway)
 	}
 	c.waits(c.out.append(c.framing.farewell(nil, err)))
-	c.closing = time.Now().Add(c.lim.Flush)
+	c.closing = time.Now().Add(patience)
 	_ = c.nc.SetWriteDeadline(c.closing)
 	if c.drops {
 		_ = c.nc.SetReadDeadline(c.closing)
@@ -180,10 +183,16 @@ func (c *Conn) endWith(err error, last wamp.Message) bool {
 
 // Abort refuses the peer with a reason, which is all that is still sent to it.
 func (c *Conn) Abort(why *wire.Error) {
-	c.endWith(why, &wamp.Abort{
-		Reason:  wamp.URI(why.URI),
-		Details: why.Details(),
-	})
+	c.endWith(why, &wamp.Abort{Reason: wamp.URI(why.URI), Details: why.Details()}, c.lim.Flush)
+}
+
+// cut ends a session whose peer reads too slowly, and says so. Whoever reads a
+// pipe now and then shall still hear of it, so there is time for that. nexus
+// hears of it at once: nobody may wait for a callee that is cut off.
+func (c *Conn) cut(why *wire.Error) {
+	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}, c.lim.Stall) {
+		go c.part()
+	}
 }
 
 // fail ends the connection at once.

@@ -32,9 +32,10 @@ func recycle(b *[]byte) {
 // outbox is what waits to be written: whole frames, short ones one after
 // another in a buffer, long payloads where they are.
 type outbox struct {
-	tail  *[]byte     // the buffer that is filled, nil if there is none
-	full  net.Buffers // what goes before it
-	spent []*[]byte   // the buffers in full
+	tail   *[]byte     // the buffer that is filled, nil if there is none
+	full   net.Buffers // what goes before it
+	joined []bool      // of each in full, whether it ends a frame that was begun before
+	spent  []*[]byte   // the buffers in full
 }
 
 // open returns the buffer for the next frame.
@@ -50,7 +51,8 @@ func (o *outbox) open() []byte {
 
 // close puts the buffer behind the others.
 func (o *outbox) close() {
-	o.full, o.spent = append(o.full, *o.tail), append(o.spent, o.tail)
+	o.full, o.joined = append(o.full, *o.tail), append(o.joined, false)
+	o.spent = append(o.spent, o.tail)
 	o.tail = nil
 }
 
@@ -60,7 +62,7 @@ func (o *outbox) add(b, long []byte) {
 	*o.tail = b
 	if len(long) > 0 {
 		o.close()
-		o.full = append(o.full, long)
+		o.full, o.joined = append(o.full, long), append(o.joined, true)
 	}
 }
 
@@ -79,6 +81,26 @@ func (o *outbox) drop() int {
 		chunk := len(o.chunk())
 		n += chunk
 		o.wrote(chunk)
+	}
+	return n
+}
+
+// abridge throws away all but the end of a frame whose beginning was written, and
+// says how many bytes that was.
+func (o *outbox) abridge() int {
+	n := 0
+	for i, chunk := range o.full {
+		if i > 0 || !o.joined[0] {
+			n += len(chunk)
+		}
+	}
+	if o.tail != nil {
+		n += len(*o.tail)
+	}
+	if len(o.full) > 0 && o.joined[0] {
+		*o = outbox{full: o.full[:1], joined: o.joined[:1]}
+	} else {
+		*o = outbox{}
 	}
 	return n
 }
@@ -134,7 +156,7 @@ func (o *outbox) wrote(n int) {
 	for len(o.full) > 0 && n >= len(o.full[0]) {
 		n -= len(o.full[0])
 		o.full[0] = nil
-		o.full = o.full[1:]
+		o.full, o.joined = o.full[1:], o.joined[1:]
 	}
 	switch {
 	case len(o.full) > 0:

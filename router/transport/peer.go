@@ -217,12 +217,3 @@ func (p *Peer) undeliverable(msg wamp.Message, why error) {
 	}
 	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
 }
-
-// cut ends the session with a reason, which is said to the peer. nexus hears of
-// it at once, and not when the peer has read that, or has not: nobody may wait
-// for a callee that is cut off.
-func (p *Peer) cut(why *wire.Error) {
-	if p.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}) {
-		go p.part()
-	}
-}

@@ -20,7 +20,7 @@ func (c *Conn) read() {
 	case isFault:
 		c.Abort(fault)
 	case hasParted:
-		c.endWith(parted.error, nil)
+		c.endWith(parted.error, nil, c.lim.Flush)
 	case c.hasHungUp():
 	default:
 		c.fail(err)

@@ -202,6 +202,9 @@ func (c *Conn) writeAll(o *outbox) error {
 		o.wrote(n)
 		c.mu.Lock()
 		c.wrote(n)
+		if c.curt && n == len(chunk) {
+			c.waits(-o.abridge())
+		}
 		c.mu.Unlock()
 		if err != nil {
 			return err
