@@ -79,7 +79,10 @@ func (g *guard) deliver(topic wamp.URI, e *wamp.Event) bool {
 	id, known := g.topics[topic]
 	again := g.latest == e.Publication
 	if !again {
-		g.latest, g.direct = e.Publication, known && g.patterns == 0 && g.behind == 0
+		g.latest = e.Publication
+		// What takes long to encode for this session is left to its pump.
+		quick := transport.PayloadOf(e).Quick(g.peer.Conn)
+		g.direct = known && quick && g.patterns == 0 && g.behind == 0
 	}
 	switch {
 	case !g.direct:

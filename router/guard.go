@@ -60,6 +60,7 @@ type request struct {
 	uri     wamp.URI
 	caller  bool // the callee wants to know who calls
 	pattern bool // the topic is compared with, not exactly
+	callee  bool // it is a procedure
 }
 
 func (r *Router) newGuard(a *account) *guard {
@@ -88,6 +89,9 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 		g.account.hears(own)
 		return []wamp.Message{own}, nil, err
 	}
+	if g.session == 0 {
+		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s before WELCOME", msg.MessageType())
+	}
 	switch m := msg.(type) {
 	case *wamp.Publish:
 		var drop bool
@@ -114,6 +118,9 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 		delete(g.interrupted, m.Request)
 		msg = g.yield(m)
 	case *wamp.Error:
+		if m.Type != wamp.INVOCATION { // nexus would end the session, and let its calls run
+			return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "ERROR for a %s is not for a router", m.Type)
+		}
 		delete(g.interrupted, m.Request)
 		g.calleeError(m)
 	case *wamp.Goodbye:

@@ -120,7 +120,7 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := guardOf(Identity{})
-			g.greeted = true
+			g.greeted, g.session = true, 1
 			if _, answer, err := g.Inbound(first); answer != nil || err != nil {
 				t.Fatalf("refused: %+v, %v", answer, err)
 			}

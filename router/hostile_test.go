@@ -159,6 +159,7 @@ func (a *attacker) attack(n int) {
 		var listening sync.WaitGroup
 		listening.Go(func() { defer close(caughtUp); a.listen(w, caughtUp) })
 		_ = w.put(wamp.HELLO, wire.Realm, everyRole)
+		<-caughtUp // WELCOME
 		for life := a.rnd.IntN(1000); life > 0 && n > 0; life-- {
 			n--
 			_ = w.put(a.message()...)
@@ -207,6 +208,9 @@ func (a *attacker) listen(w *wild, caughtUp chan<- struct{}) {
 		if kindOf(m) == wamp.ERROR && m[2] == int64(catchUp) {
 			caughtUp <- struct{}{}
 			continue
+		}
+		if kindOf(m) == wamp.WELCOME {
+			caughtUp <- struct{}{}
 		}
 		a.heard.Lock()
 		a.heard.kinds[kindOf(m)]++

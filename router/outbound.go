@@ -40,6 +40,9 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
 	case *wamp.Result:
+		if !g.calls[m.Request] { // it has been answered otherwise
+			return nil
+		}
 		if m.Details["progress"] != true {
 			delete(g.calls, m.Request)
 		}
@@ -120,6 +123,9 @@ func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 	case wamp.PUBLISH:
 		delete(g.published, m.Request)
 	case wamp.CALL:
+		if !g.calls[m.Request] {
+			return nil
+		}
 		delete(g.calls, m.Request)
 	}
 	// nexus says "canceled" also when the callee went away, and

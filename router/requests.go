@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -21,8 +22,9 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
 	ack := options["acknowledge"] == true
-	switch long := len(m.Topic) > wire.MaxURI; {
-	case !passthru(options) && !long:
+	long, unclear := len(m.Topic) > wire.MaxURI, unclearList(m.Options)
+	switch {
+	case !passthru(options) && !long && unclear == "":
 		if p := transport.PayloadOf(m); p != nil {
 			p.Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
 			if p.Publication = newPublication(); ack {
@@ -32,10 +34,34 @@ func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
 		return false, nil
 	case ack && long:
 		return true, refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	case ack && unclear != "":
+		return true, refuse(m, m.Request, wire.ErrInvalidArgument, unclear+" is a list, of ids or names, that is not empty")
 	case ack:
 		return true, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
 	}
 	return true, nil // WAMP gives an unacknowledged PUBLISH no answer
+}
+
+// unclearList names the option that is no list of whom an event is for, or not
+// for: nexus would let everybody have it.
+func unclearList(options wamp.Dict) string {
+	for name, v := range options {
+		if !strings.HasPrefix(name, "exclude") && !strings.HasPrefix(name, "eligible") || name == "exclude_me" {
+			continue
+		}
+		list, ok := v.([]any)
+		if !ok || len(list) == 0 && strings.HasPrefix(name, "eligible") {
+			return name
+		}
+		for _, e := range list {
+			_, isID := e.(int64)
+			_, isName := e.(string)
+			if byID := !strings.Contains(name, "_"); byID && !isID || !byID && !isName {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 func (g *guard) call(m *wamp.Call) wamp.Message {
@@ -77,7 +103,7 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
 	case inFlight:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
-	case len(g.subscriptions)+len(g.asked) >= g.limits.Subscriptions:
+	case len(g.subscriptions)+g.open(false) >= g.limits.Subscriptions:
 		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
 	}
 	m.Options = wamp.Dict{"match": match}
@@ -114,18 +140,30 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case has(g.registrations, m.Procedure), has(g.asked, m.Procedure):
 		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
-	case len(g.registrations)+len(g.asked) >= g.limits.Registrations:
+	case len(g.registrations)+g.open(true) >= g.limits.Registrations:
 		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
 	}
-	put(&g.asked, m.Request, request{uri: m.Procedure, caller: m.Options["disclose_caller"] == true})
+	put(&g.asked, m.Request, request{uri: m.Procedure, callee: true, caller: m.Options["disclose_caller"] == true})
 	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
 	return nil
 }
 
-// has reports whether uri is among what was asked for.
+// open counts what is asked for and not answered: registrations, or else
+// subscriptions.
+func (g *guard) open(callee bool) int {
+	n := 0
+	for _, r := range g.asked {
+		if r.callee == callee {
+			n++
+		}
+	}
+	return n
+}
+
+// has reports whether the procedure uri is among what was asked for.
 func has(some map[wamp.ID]request, uri wamp.URI) bool {
 	for _, r := range some {
-		if r.uri == uri {
+		if r.callee && r.uri == uri {
 			return true
 		}
 	}

@@ -16,10 +16,10 @@ import (
 )
 
 // startSmall is a router whose queues are full after 64 KiB, and which waits so
-// long for who is sent away to read the reason.
-func startSmall(t *testing.T, flush time.Duration) *bench {
+// long for who does not read.
+func startSmall(t *testing.T, stall time.Duration) *bench {
 	lim := transport.DefaultLimits()
-	lim.Queue, lim.Flush = 64<<10, flush
+	lim.Queue, lim.Stall = 64<<10, stall
 	return startWith(t, options(lim, DefaultSessionLimits()))
 }
 
@@ -114,20 +114,24 @@ func TestStalledCaller(t *testing.T) {
 	})
 }
 
-// A callee that does not read is sent away, and each of its calls ends.
+// A callee that does not read is told of no more calls than its queue holds: the
+// others are refused, and it is not sent away for them. When it goes, all of its
+// calls have ended.
 func TestStalledCallee(t *testing.T) {
 	overWays(t, func(t *testing.T, y way, c transport.Codec) {
-		b := startSmall(t, time.Second)
+		b := startSmall(t, patienceOfTests)
 		stalled, caller := b.stranger(y, c), b.joinBy(y, c)
 		stalled.ask(wamp.REGISTERED, wamp.REGISTER, 1, none, "org.t.stalled")
 		var all sync.WaitGroup
+		var leave sync.Once
 		for i := range enough {
 			all.Go(func() {
 				_, err := caller.Call(b.ctx(), "org.t.stalled", []any{i, filler}, nil)
 				e, ok := errors.AsType[*wire.Error](err)
-				if !ok || e.URI != wire.ErrCalleeLost && e.URI != wire.ErrNoSuchProcedure {
-					t.Errorf("call %d: %v, want %s", i, err, wire.ErrCalleeLost)
+				if !ok || e.URI != wire.ErrBusy && e.URI != wire.ErrCalleeLost && e.URI != wire.ErrNoSuchProcedure {
+					t.Errorf("call %d: %v, want %s or %s", i, err, wire.ErrBusy, wire.ErrCalleeLost)
 				}
+				leave.Do(func() { _ = stalled.nc.Close() }) // the first that ends was refused
 			})
 		}
 		all.Wait()

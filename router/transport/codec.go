@@ -33,8 +33,10 @@ type Codec interface {
 // elements reads the elements of one message, and then of another.
 type elements interface {
 	// open begins with the list that data must be. Its elements nest at most
-	// depth deep.
-	open(data []byte, depth int) error
+	// depth deep, and are spare fewer than maxValues.
+	open(data []byte, depth, spare int) error
+	// close forgets data.
+	close()
 	// more reports whether an element follows. An error says that the list is
 	// cut off, or that bytes follow it.
 	more() (bool, error)
@@ -44,7 +46,8 @@ type elements interface {
 	text() (string, error)
 	value() (any, error)
 	// raw is the encoding of the next element, which value would read: it is
-	// checked, but nothing is built from it. It is valid as long as data. The
+	// checked, but nothing is built from it. It is valid as long as data, unless
+	// it is one that not every decoder takes: then it is encoded again. The
 	// value has its type, and nothing in it.
 	raw() (encoded []byte, empty any, err error)
 }
@@ -59,6 +62,10 @@ var (
 // maxValues bounds how many values one message may hold: a byte of input can
 // cost 40 bytes of memory ("[[],[],...]"), so the length alone is no bound.
 const maxValues = 1 << 19
+
+// spareValues are those that a router may add to a message on its way: what it
+// takes has as many fewer than what a receiver takes.
+const spareValues = 16
 
 var (
 	errShort   = errors.New("the message ends too early")
@@ -149,6 +156,7 @@ type reader struct {
 	pos    int
 	values int
 	skim   bool
+	odd    bool // there are tags, or lengths that are not known in advance
 }
 
 // take returns the next n bytes, which still belong to the message.

@@ -36,6 +36,7 @@ func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error
 	if err != nil {
 		return nil, false, err
 	}
+	r.odd = r.odd || h.kind == wrapper || h.n < 0
 	if (h.kind == list || h.kind == dict || h.kind == wrapper) && depth <= 0 {
 		return nil, false, errDepth
 	}
@@ -226,8 +227,10 @@ type binaryElements struct {
 	left  int // elements that follow; -1 is up to an end mark
 }
 
-func (e *binaryElements) open(data []byte, depth int) error {
-	e.r, e.depth = reader{data: data, values: 1}, depth
+func (e *binaryElements) close() { e.r = reader{} }
+
+func (e *binaryElements) open(data []byte, depth, spare int) error {
+	e.r, e.depth = reader{data: data, values: 1 + spare}, depth
 	h, err := e.c.f.head(&e.r)
 	if err == nil && h.kind != list {
 		err = errNoList
@@ -298,10 +301,14 @@ func (e *binaryElements) took() {
 
 func (e *binaryElements) raw() ([]byte, any, error) {
 	at := e.r.pos
-	e.r.skim = true
+	e.r.skim, e.r.odd = true, false
 	empty, err := e.value()
 	e.r.skim = false
-	return e.r.data[at:e.r.pos:len(e.r.data)], empty, err
+	encoded := e.r.data[at:e.r.pos:len(e.r.data)]
+	if err == nil && e.r.odd {
+		encoded, err = again(e.c, encoded, e.depth)
+	}
+	return encoded, empty, err
 }
 
 // as gives an element its type.
@@ -311,4 +318,13 @@ func as[T any](v any, err error) (T, error) {
 		err = errType
 	}
 	return t, err
+}
+
+// again encodes a value anew.
+func again(c Codec, encoded []byte, depth int) ([]byte, error) {
+	v, err := c.Decode(encoded, depth)
+	if err != nil {
+		return nil, err
+	}
+	return c.Append(nil, v)
 }

@@ -18,7 +18,7 @@ type jsonCodec struct{}
 func (jsonCodec) Name() string { return "json" }
 
 func (jsonCodec) Decode(data []byte, depth int) (any, error) {
-	if err := skimJSON(data, depth); err != nil {
+	if err := skimJSON(data, depth, 0); err != nil {
 		return nil, err
 	}
 	d := json.NewDecoder(stdbytes.NewReader(data))
@@ -36,11 +36,11 @@ func (jsonCodec) Decode(data []byte, depth int) (any, error) {
 // skimJSON refuses, before anything is built from it, what nests too deep,
 // holds too many values or is not UTF-8 (encoding/json would mend that
 // silently).
-func skimJSON(data []byte, depth int) error {
+func skimJSON(data []byte, depth, spare int) error {
 	if !utf8.Valid(data) {
 		return errUTF8
 	}
-	values, level, inText := 1, 0, false
+	values, level, inText := 1+spare, 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inText && c == '\\':

@@ -54,7 +54,7 @@ type Guard interface {
 	// answer back to the peer (either may be nil), and an error ends the
 	// connection; a *wire.Error is said to the peer first.
 	Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error)
-	// Outbound sees what the router sends and may replace it.
+	// Outbound sees what the router sends and may replace it, or drop it: nil.
 	Outbound(msg wamp.Message) wamp.Message
 	// Queued sees it again once it has its place in the queue.
 	Queued(msg wamp.Message)
@@ -77,6 +77,7 @@ type Conn struct {
 	peerLimit atomic.Int64
 	accepts   accepted
 	recv      feed
+	parting   sync.Mutex // held while the guard's last words are said
 
 	mu      sync.Mutex
 	out     outbox
@@ -84,6 +85,7 @@ type Conn struct {
 	held    int       // of these, what the backlog knows of
 	writing bool      // somebody moves out to the socket, for all
 	running int       // the reader, and whoever writes
+	budget  int       // what pending may reach
 	closing time.Time // when the end may wait no longer for the peer; zero while it need not
 	curt    bool      // what waited is dropped, but for the last word
 	hungUp  bool      // nothing more is said
@@ -103,18 +105,32 @@ func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
 		recv:    newFeed(),
 		running: 1,
+		budget:  lim.Queue,
 		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
 	c.peerLimit.Store(maxFrame)
 	c.accepts.most = lim.Message
 	c.accepts.now.Store(int64(cmp.Or(lim.Greeting, lim.Message)))
+	if lim.Greeting > 0 {
+		c.budget = min(c.budget, strangerBudget)
+	}
 	in.attend(c)
 	return c
 }
 
-// Welcomed lifts the limit of a message from Limits.Greeting to Limits.Message.
-func (c *Conn) Welcomed() { c.accepts.now.Store(int64(c.lim.Message)) }
+// strangerBudget is what may wait for a peer until Welcomed, where Limits.Greeting
+// is set, in bytes.
+const strangerBudget = 64 << 10
+
+// Welcomed lifts the limit of a message from Limits.Greeting to Limits.Message,
+// and lets as much wait as Limits.Queue says.
+func (c *Conn) Welcomed() {
+	c.accepts.now.Store(int64(c.lim.Message))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.budget = c.lim.Queue
+}
 
 // serve starts a router's end behind guard, which has shaken hands but for the
 // answer.

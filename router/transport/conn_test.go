@@ -342,12 +342,12 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// A peer that only sends pings and never reads is cut off: the answers would
-// pile up.
+// A peer that only sends pings and never reads is not read any more, and then cut
+// off: the answers would pile up.
 func TestPingFlood(t *testing.T) {
 	lim := testLimits()
-	lim.Flush = 20 * time.Millisecond
-	conn, client := accept(t, lim, 15, nil)
+	lim.Flush, lim.Stall = 20*time.Millisecond, 200*time.Millisecond
+	conn, client := accept(t, lim, 15, lastWords{})
 	flood := frame(framePing, make([]byte, 4096))
 	for range 10000 {
 		if _, err := client.Write(flood); err != nil {
@@ -355,7 +355,7 @@ func TestPingFlood(t *testing.T) {
 		}
 	}
 	wait(t, conn.Done(), "the end of the connection")
-	exceeds(t, conn.Err(), wire.ErrSlowConsumer, LimitQueue)
+	exceeds(t, conn.Err(), wire.ErrSlowConsumer, LimitStall)
 }
 
 // slowConsumer checks the GOODBYE that ends a session that did not read.

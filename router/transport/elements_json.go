@@ -1,6 +1,9 @@
 package transport
 
-import "encoding/json"
+import (
+	stdbytes "bytes"
+	"encoding/json"
+)
 
 func (jsonCodec) newElements() elements { return &jsonElements{} }
 
@@ -10,9 +13,11 @@ type jsonElements struct {
 	depth int
 }
 
-func (e *jsonElements) open(data []byte, depth int) error {
+func (e *jsonElements) close() { e.parts = nil }
+
+func (e *jsonElements) open(data []byte, depth, spare int) error {
 	e.parts, e.depth = nil, depth
-	if err := skimJSON(data, depth+1); err != nil {
+	if err := skimJSON(data, depth+1, spare); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, &e.parts); err != nil {
@@ -41,7 +46,11 @@ func (e *jsonElements) value() (any, error)     { return JSON.Decode(e.next(), e
 
 func (e *jsonElements) raw() ([]byte, any, error) {
 	part := e.next()
-	if err := checkJSON(part); err != nil {
+	err := checkJSON(part)
+	if err == nil && (stdbytes.Contains(part, []byte(`\ud`)) || stdbytes.Contains(part, []byte(`\uD`))) {
+		part, err = again(JSON, part, e.depth) // half a character may be among these
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	switch {

@@ -80,7 +80,9 @@ func (e *ear) expired(err error) error {
 		next = e.heard.Add(every)
 	case !e.asked:
 		e.asked = true
-		c.control(framePing, nil)
+		if c.control(framePing, nil); c.err != nil { // it has ended meanwhile
+			return err
+		}
 	case c.pending > 0: // the ping has not left: Limits.Stall is for that
 	case !e.last: // a deadline that has passed hides what came too late
 		e.last = true
@@ -115,7 +117,7 @@ func (c *Conn) give(msg wamp.Message) error {
 func (c *Conn) signOfLife() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil && c.pending < c.lim.Queue {
+	if c.err == nil && c.pending < c.budget {
 		c.control(framePing, nil)
 	}
 }

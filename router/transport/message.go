@@ -162,15 +162,16 @@ func encodeWith(c Codec, b []byte, msg wamp.Message, at []any, p *Payload) (head
 
 // encodeEvent is encodeWith for what goes to many.
 func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) (head, long []byte, err error) {
-	h := p.lastHead.Load()
-	if h == nil || h.codec != c || h.subscription != m.Subscription || h.details != len(m.Details) {
+	last := &p.form(c).lastHead
+	h := last.Load()
+	if h == nil || h.subscription != m.Subscription || h.details != len(m.Details) {
 		at := []any{&m.Subscription, &m.Publication, &m.Details}
 		bytes, err := encodeHead(c, nil, m, at, len(at)+p.count)
 		if err != nil {
 			return nil, nil, err
 		}
-		h = &eventHead{c, m.Subscription, len(m.Details), bytes}
-		p.lastHead.Store(h)
+		h = &eventHead{m.Subscription, len(m.Details), bytes}
+		last.Store(h)
 	}
 	if p, err = p.in(c); err != nil {
 		return nil, nil, err
@@ -209,7 +210,7 @@ func sendable(msg wamp.Message, depth int) error {
 }
 
 func measure(v any, depth int, values *int) error {
-	if *values++; *values > maxValues {
+	if *values++; *values > maxValues-spareValues {
 		return errMany
 	}
 	switch v := plain(v).(type) {
@@ -258,7 +259,12 @@ type decoder struct {
 // of the right type. A dict may be null. Where own, a payload may keep data.
 func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
 	e := d.elements
-	if err := e.open(data, d.depth); err != nil {
+	defer e.close()
+	spare := 0
+	if d.packed {
+		spare = spareValues
+	}
+	if err := e.open(data, d.depth, spare); err != nil {
 		return nil, err
 	}
 	code, err := e.integer()
@@ -273,7 +279,7 @@ func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
 	n, optional := fields(msg, &at)
 	for i, p := range at[:n] {
 		if d.packed && i == n-optional {
-			if *p.(*wamp.List), err = d.payload(own); err != nil {
+			if *p.(*wamp.List), err = d.payload(len(data), own); err != nil {
 				return nil, fmt.Errorf("the arguments of %s: %w", msg.MessageType(), err)
 			}
 			break

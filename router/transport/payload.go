@@ -2,6 +2,7 @@ package transport
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -23,16 +24,31 @@ type Payload struct {
 	count int    // elements of the message in raw, up to 2
 	raw   []byte // as they stand in the message
 
-	carrier  [1]any                    // what Arguments points to
-	other    atomic.Pointer[Payload]   // the same in another serializer
-	lastHead atomic.Pointer[eventHead] // of the last EVENT with this payload
+	carrier [1]any // what Arguments points to
+	forms   [len(codecs)]form
+}
+
+// form is what a payload has for one serializer.
+type form struct {
+	making   sync.Mutex
+	payload  atomic.Pointer[Payload]   // the same payload, once somebody needed it
+	lastHead atomic.Pointer[eventHead] // of the last EVENT with it
+}
+
+// form is that for c.
+func (p *Payload) form(c Codec) *form {
+	for i, other := range codecs {
+		if other == c {
+			return &p.forms[i]
+		}
+	}
+	return &p.forms[0] // not reached
 }
 
 // eventHead is what stands before the payload in the message of an EVENT. It is
 // the same for all subscribers to one subscription who are told as much, so
 // it is encoded once.
 type eventHead struct {
-	codec        Codec
 	subscription wamp.ID
 	details      int // how many
 	bytes        []byte
@@ -58,6 +74,14 @@ func PayloadOf(msg wamp.Message) *Payload {
 
 // Empty reports whether there are no arguments.
 func (p *Payload) Empty() bool { return p.count == 0 }
+
+// shortBytes is how long a payload may be to be encoded anywhere, in bytes.
+const shortBytes = 4 << 10
+
+// Quick reports whether p costs little to encode for the session of c.
+func (p *Payload) Quick(c *Conn) bool {
+	return p.codec == c.codec || len(p.raw) <= shortBytes || p.form(c.codec).payload.Load() != nil
+}
 
 // Unpack decodes the payload of msg, if it has one, into its arguments.
 func Unpack(msg wamp.Message) error {
@@ -95,8 +119,9 @@ func arguments(msg wamp.Message) (args *wamp.List, kwargs *wamp.Dict) {
 	return nil, nil
 }
 
-// payload reads what is left of a message: a list, a dict, or neither.
-func (d *decoder) payload(own bool) (wamp.List, error) {
+// payload reads what is left of a message of so many bytes: a list, a dict, or
+// neither.
+func (d *decoder) payload(whole int, own bool) (wamp.List, error) {
 	p := &Payload{codec: d.codec, depth: d.depth}
 	for p.count < 2 {
 		more, err := d.elements.more()
@@ -110,7 +135,8 @@ func (d *decoder) payload(own bool) (wamp.List, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !p.add(encoded, empty, own) {
+		// Not for a few bytes of much: what is counted is what is held.
+		if !p.add(encoded, empty, own && 2*cap(encoded) >= whole) {
 			return nil, errType
 		}
 	}
@@ -158,7 +184,7 @@ func follows(a, b []byte) bool {
 func (p *Payload) decode() (args wamp.List, kwargs wamp.Dict, err error) {
 	e := p.codec.newElements()
 	whole := p.codec.closeList(append(p.codec.openList(nil, p.count), p.raw...))
-	if err := e.open(whole, p.depth); err != nil || p.count == 0 {
+	if err := e.open(whole, p.depth, 0); err != nil || p.count == 0 {
 		return nil, nil, err
 	}
 	list, err := as[[]any](e.value())
@@ -174,7 +200,10 @@ func (p *Payload) in(c Codec) (*Payload, error) {
 	if p.codec == c {
 		return p, nil
 	}
-	if o := p.other.Load(); o != nil && o.codec == c {
+	f := p.form(c)
+	f.making.Lock() // once for all who want it
+	defer f.making.Unlock()
+	if o := f.payload.Load(); o != nil {
 		return o, nil
 	}
 	args, kwargs, err := p.decode()
@@ -192,7 +221,7 @@ func (p *Payload) in(c Codec) (*Payload, error) {
 			return nil, err
 		}
 	}
-	p.other.Store(o)
+	f.payload.Store(o)
 	return o, nil
 }
 

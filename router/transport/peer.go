@@ -24,6 +24,7 @@ type Peer struct {
 	announced atomic.Int64  // messages that nexus has sent, or is about to
 	dirty     atomic.Bool   // something was delivered that is not yet written
 	wake      chan struct{} // and the pump is told
+	told      atomic.Int64  // what the router is told in the session's name
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
 	onEnd     func()
@@ -151,7 +152,9 @@ func (p *Peer) drain(deliver func(wamp.Message)) {
 // deliver queues msg or ends the session: nothing is skipped.
 func (p *Peer) deliver(msg wamp.Message) {
 	if p.guard != nil {
-		msg = p.guard.Outbound(msg)
+		if msg = p.guard.Outbound(msg); msg == nil {
+			return
+		}
 	}
 	if p.queue(msg) && p.guard != nil {
 		p.guard.Queued(msg)
@@ -167,16 +170,27 @@ func (p *Peer) Deliver(msg wamp.Message) {
 	}
 }
 
-// queue queues msg, or ends the session, or leaves it where it has ended.
+// queue queues msg. What cannot be delivered is answered to its caller, or ends
+// the session; a session that has ended takes nothing.
 func (p *Peer) queue(msg wamp.Message) bool {
-	switch ok, err := p.offer(msg, p.writeMuch); {
+	ok, err := p.offer(msg, p.writeMuch)
+	switch {
 	case ok && err == nil:
 		return true
 	case !ok && err == nil:
-		p.cut(p.slow())
-	case !ok: // the connection has ended
-	case err != nil:
-		p.undeliverable(msg, err)
+		err = p.slow()
+	case !ok:
+		return false
+	}
+	switch m := msg.(type) {
+	case *wamp.Invocation:
+		p.refuse(m, err)
+	case *wamp.Result:
+		p.fail(m.Request, err)
+	case *wamp.Error:
+		p.fail(m.Request, err)
+	default:
+		p.cut(asFault(err, msg))
 	}
 	return false
 }
@@ -188,32 +202,63 @@ func (p *Peer) writeMuch() {
 	}
 }
 
-// undeliverable answers for a message that its receiver cannot take: too long
-// for what it announced, or not to be said in its serializer. The caller gets
-// an error; anything else that is lost ends the session.
-func (p *Peer) undeliverable(msg wamp.Message, why error) {
-	var call wamp.ID
-	isAnswer := false
-	switch m := msg.(type) {
-	case *wamp.Invocation:
-		_ = p.hand(0, &wamp.Error{
-			Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
-			Error: wire.ErrLimit, Arguments: wamp.List{"the call cannot be delivered: " + why.Error()},
-		})
-		return
-	case *wamp.Result:
-		call, isAnswer = m.Request, true
-	case *wamp.Error:
-		call, isAnswer = m.Request, m.Type == wamp.CALL
+// refuse answers a call in the callee's name: no caller can end the session of
+// a callee.
+func (p *Peer) refuse(m *wamp.Invocation, why error) {
+	uri := wire.ErrLimit
+	if _, isSlow := why.(*wire.Error); isSlow {
+		uri = wire.ErrBusy
 	}
-	instead := &wamp.Error{
+	p.tellRouter(&wamp.Error{
+		Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
+		Error: wamp.URI(uri), Arguments: wamp.List{"the call cannot be delivered: " + why.Error()},
+	})
+}
+
+// fail ends a call whose answer its caller cannot take, also at the router: there
+// may be more answers to come.
+func (p *Peer) fail(call wamp.ID, why error) {
+	if fault, isSlow := why.(*wire.Error); isSlow {
+		p.cut(fault)
+		return
+	}
+	var instead wamp.Message = &wamp.Error{
 		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
 		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
 	}
-	if isAnswer {
-		if _, err := p.offer(instead, nil); err == nil {
+	if p.guard != nil {
+		if instead = p.guard.Outbound(instead); instead == nil {
 			return
 		}
 	}
-	p.cut(wire.Errorf(wire.ErrLimit, "%s cannot be delivered: %v", msg.MessageType(), why))
+	if _, err := p.offer(instead, nil); err != nil {
+		p.cut(asFault(err, instead))
+		return
+	}
+	p.tellRouter(&wamp.Cancel{Request: call, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
+}
+
+// maxTold bounds the messages of tellRouter that wait.
+const maxTold = 4096
+
+// tellRouter says something in the session's name. The router may be waiting for
+// the pump, so the pump does not wait for the router.
+func (p *Peer) tellRouter(msg wamp.Message) {
+	if p.told.Add(1) > maxTold {
+		p.told.Add(-1)
+		p.cut(p.slow())
+		return
+	}
+	go func() {
+		defer p.told.Add(-1)
+		_ = p.hand(0, msg)
+	}()
+}
+
+// asFault is why a session ends that cannot take msg.
+func asFault(err error, msg wamp.Message) *wire.Error {
+	if fault, ok := err.(*wire.Error); ok {
+		return fault
+	}
+	return wire.Over(wire.ErrLimit, LimitMessage, "%s cannot be delivered: %v", msg.MessageType(), err)
 }

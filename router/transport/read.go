@@ -37,6 +37,8 @@ func (c *Conn) read() {
 
 // part ends what is received, after the last words of the guard.
 func (c *Conn) part() {
+	c.parting.Lock()
+	defer c.parting.Unlock()
 	if c.guard != nil {
 		_ = c.hand(0, c.guard.Closed()...)
 	}
@@ -122,7 +124,7 @@ func (c *Conn) awaitRead() {
 func (c *Conn) lags() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err == nil && c.pending > c.lim.Queue/2
+	return c.err == nil && c.pending > c.budget/2
 }
 
 func (c *Conn) receive(kind byte, payload []byte, own bool) error {
@@ -165,10 +167,12 @@ func (c *Conn) reply(msg wamp.Message) error {
 func (c *Conn) pong(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending >= c.lim.Queue {
+	switch {
+	case c.pending < c.budget:
+		c.control(framePong, payload)
+	case c.guard != nil: // a router that pings a client can wait for the answer
 		return c.slow()
 	}
-	c.control(framePong, payload)
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (c *Conn) offer(msg wamp.Message, write func()) (bool, error) {
 	switch {
 	case c.err != nil:
 		return false, c.err
-	case c.pending >= c.lim.Queue:
+	case c.pending >= c.budget:
 		return false, nil
 	}
 	err := c.append(msg)
