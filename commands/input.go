@@ -36,7 +36,7 @@ func (m *message) open(s *streams) (io.ReadCloser, error) {
 // byLines opens the input of a command that goes through it line by line, and
 // joins the router for as long as that takes.
 func (m *message) byLines(ctx context.Context, s *streams, t *target) (*lineReader, *session.Session, error) {
-	pace()
+	pace(0)
 	from, err := m.open(s)
 	if err != nil {
 		return nil, nil, err

@@ -61,9 +61,9 @@ func limitWords(_ *cobra.Command, _ []string, typed string) ([]string, cobra.She
 func limitsText(*cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(lines("What a peer may cost the daemon. What goes over a limit is refused, or its session",
-		"ends, with an error that names the limit; dconn status counts it, and the log has a",
-		"line for each session and limit. Those who have no session share one line in ten",
-		"seconds. The limits door_* are for who has not authenticated; nobody on the unix",
+		"ends, with an error that names the limit; dconn status counts it, and the log has at",
+		"most one line for each limit and peer in ten seconds. Those who have no session share",
+		"theirs. The limits door_* are for who has not authenticated; nobody on the unix",
 		"socket meets them.",
 		"", ""))
 	options := router.DefaultOptions()

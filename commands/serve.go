@@ -84,13 +84,13 @@ type service struct {
 }
 
 func runServe(ctx context.Context, o *serveOptions) error {
-	pace()
 	d := &service{serveOptions: o, level: &slog.LevelVar{}}
 	d.log = o.logger(d.level)
 	options, err := withLimits(o.limit)
 	if err != nil {
 		return err
 	}
+	pace(options.Backlog)
 	options.Log, options.Version = d.log, version
 	if options.Name, err = o.machine(); err != nil {
 		return err

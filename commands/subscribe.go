@@ -122,7 +122,7 @@ var errEnough = errors.New("enough events")
 var errIdle = errors.New("no event for long enough")
 
 func runSubscribe(ctx context.Context, o *subscribeOptions) error {
-	pace()
+	pace(0)
 	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
 	outer := ctx

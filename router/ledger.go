@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -28,8 +29,13 @@ type ledger struct {
 	open  map[*account]bool
 	hits  map[string]int64 // by limit
 	ended map[string]int64 // by reason
-	said  map[string]said  // by limit, of strangers
+	said  map[meeting]said
+
+	draining atomic.Bool // no call is taken any more
 }
+
+// meeting is a limit, and who met it.
+type meeting struct{ limit, peer string }
 
 // said is when the log last had a line about a limit, and how often it was met
 // since then.
@@ -42,7 +48,7 @@ func newLedger(log *slog.Logger) *ledger {
 	return &ledger{
 		log: log, began: time.Now(),
 		open: map[*account]bool{}, hits: map[string]int64{}, ended: map[string]int64{},
-		said: map[string]said{},
+		said: map[meeting]said{},
 	}
 }
 
@@ -57,8 +63,7 @@ type account struct {
 	guard   *guard          // knows what the session has open
 	session wamp.ID         // 0 until WELCOME
 	agent   string
-	parted  bool            // the peer has said GOODBYE
-	told    map[string]bool // limits that the log knows of
+	parted  bool // the peer has said GOODBYE
 }
 
 // begin opens an account for who connects.
@@ -77,44 +82,33 @@ func (a *account) attach(conn *transport.Conn, g *guard) {
 	a.conn, a.guard = conn, g
 }
 
-// sayRefusedEvery is how rarely the log has a line about a limit that those meet
-// who are no session yet: they come in crowds.
-const sayRefusedEvery = 10 * time.Second
+const (
+	// sayEvery is how rarely the log has a line about one limit and one peer: who
+	// goes over it may come back at once, and bring a crowd.
+	sayEvery = 10 * time.Second
+	// maxSaid is of how many limits and peers the log is kept in mind.
+	maxSaid = 256
+)
 
-// refused counts somebody at address who went over limit before a session began.
-func (l *ledger) refused(limit, address string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.hits[limit]++
-	s := l.said[limit]
-	s.since++
-	if time.Since(s.at) >= sayRefusedEvery {
-		l.log.Warn("over a limit", "limit", limit, "peer", address, "times", s.since)
-		s = said{at: time.Now()}
-	}
-	l.said[limit] = s
-}
-
-// hit counts what went over limit. The log gets one line for each session and
-// limit, however often: a peer must not be able to fill it.
+// hit counts what went over limit. A peer must not be able to fill the log.
 func (a *account) hit(limit, message string) {
 	l := a.ledger
 	l.mu.Lock()
-	if a.session == 0 {
-		l.mu.Unlock()
-		l.refused(limit, a.identity.AuthID)
-		return
-	}
+	defer l.mu.Unlock()
 	l.hits[limit]++
-	first := !a.told[limit]
-	if first && a.told == nil {
-		a.told = map[string]bool{}
+	about := meeting{limit: limit}
+	if a.session != 0 { // strangers have one line together
+		about.peer = a.identity.AuthID
 	}
-	a.told[limit] = true
-	l.mu.Unlock()
-	if first {
-		l.log.Warn("over a limit", "limit", limit, "peer", a.identity.AuthID, "message", message)
+	s := l.said[about]
+	if s.since++; time.Since(s.at) >= sayEvery {
+		l.log.Warn("over a limit", "limit", limit, "peer", a.identity.AuthID, "message", message, "times", s.since)
+		s = said{at: time.Now()}
 	}
+	if len(l.said) >= maxSaid {
+		clear(l.said)
+	}
+	l.said[about] = s
 }
 
 // tooMany refuses what goes over a limit of the session.
@@ -187,4 +181,13 @@ func (a *account) reason(err error, closing bool) string {
 		return endLost
 	}
 	return "protocol_violation" // a frame of no known type
+}
+
+// calls counts those that are in flight.
+func (l *ledger) calls() int {
+	n := 0
+	for _, a := range l.joined() {
+		n += a.guard.holds().Calls
+	}
+	return n
 }

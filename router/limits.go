@@ -98,7 +98,7 @@ var Limits = []Limit{
 func DefaultOptions() Options {
 	return Options{
 		Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: DefaultDoorLimits(),
-		Backlog: 128 * mib,
+		Backlog: 128 * mib, Drain: 2 * time.Second,
 	}
 }
 

@@ -81,6 +81,8 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
 	case wire.IsMeta(string(m.Procedure)) && transport.Unpack(m) != nil: // nexus itself reads these
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
+	case g.account.ledger.draining.Load():
+		return refuse(m, m.Request, string(wamp.CloseSystemShutdown), "the router is going down")
 	case g.calls[m.Request]:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.calls) >= g.limits.Calls:

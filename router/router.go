@@ -28,8 +28,9 @@ type Options struct {
 	Transport    transport.Limits
 	Session      SessionLimits
 	Door         DoorLimits
-	Origins      []string // of pages that may use a websocket, beside our own
-	Backlog      int      // bytes that may wait to be written to all sessions together; 0 is no bound
+	Origins      []string      // of pages that may use a websocket, beside our own
+	Backlog      int           // bytes that may wait to be written to all sessions together; 0 is no bound
+	Drain        time.Duration // how long Close waits for calls in flight
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -198,8 +199,17 @@ func (r *Router) transportDetails(id Identity) wamp.Dict {
 	return r.details
 }
 
-// shutdown is how long Close waits for peers, in all.
-const shutdown = 4 * time.Second
+// shutdown is how long Close waits, in all.
+const shutdown = 4500 * time.Millisecond
+
+// drain waits until no call is in flight, for Options.Drain at most. New ones are
+// refused meanwhile.
+func (r *Router) drain() {
+	r.ledger.draining.Store(true)
+	for limit := time.Now().Add(r.limits.Drain); r.ledger.calls() > 0 && time.Now().Before(limit); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
 
 // Close ends every session with a GOODBYE and returns within shutdown,
 // whatever the peers do.
@@ -215,11 +225,14 @@ func (r *Router) Close() {
 	for nc := range r.raw {
 		_ = nc.Close()
 	}
-	r.hangUp(func(attached bool) bool { return !attached })
+	r.hangUp(func(conn *transport.Conn, attached bool) bool {
+		return !attached || errors.Is(conn.Err(), &wire.Error{URI: wire.ErrSlowConsumer}) // and has had its chance
+	})
 	r.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		r.drain()
 		r.attaching.Wait() // nexus must not be closed while a peer attaches
 		r.host.close(ctx)
 		r.engine.Close()
@@ -231,14 +244,14 @@ func (r *Router) Close() {
 		r.log.Warn("closing takes too long, the rest is cut off")
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.hangUp(func(bool) bool { return true })
+		r.hangUp(func(*transport.Conn, bool) bool { return true })
 	}
 }
 
 // hangUp cuts the connections that which wants cut. r.mu is held.
-func (r *Router) hangUp(which func(attached bool) bool) {
+func (r *Router) hangUp(which func(conn *transport.Conn, attached bool) bool) {
 	for conn, attached := range r.conns {
-		if which(attached) {
+		if which(conn, attached) {
 			conn.Abandon()
 		}
 	}

@@ -176,3 +176,44 @@ func TestGoodbyeToAll(t *testing.T) {
 		w.turnedAway()
 	}
 }
+
+// Close waits for the calls in flight, and takes no new ones.
+func TestCloseDrains(t *testing.T) {
+	opts := options(transport.DefaultLimits(), DefaultSessionLimits())
+	opts.Drain = patienceOfTests
+	b := startWith(t, opts)
+	begun, finish := make(chan struct{}), make(chan struct{})
+	err := b.join(transport.CBOR).Register(b.ctx(), "org.t.long", func(context.Context, *session.Invocation) (session.Result, error) {
+		close(begun)
+		<-finish
+		return session.Result{Args: []any{"done"}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, ended := b.join(transport.CBOR), make(chan error, 1)
+	go func() {
+		r, err := caller.Call(b.ctx(), "org.t.long", nil, nil)
+		if err == nil && r.Args[0] != "done" {
+			err = fmt.Errorf("the answer is %v", r.Args)
+		}
+		ended <- err
+	}()
+	<-begun
+	closed := make(chan struct{})
+	go func() { b.router.Close(); close(closed) }()
+	for limit := time.Now().Add(patienceOfTests); ; time.Sleep(time.Millisecond) {
+		_, err := caller.Call(b.ctx(), wire.Describe, nil, nil)
+		if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == string(wamp.CloseSystemShutdown) {
+			break
+		}
+		if err != nil || time.Now().After(limit) {
+			t.Fatalf("a new call while the router closes: %v", err)
+		}
+	}
+	close(finish)
+	if err := <-ended; err != nil {
+		t.Errorf("the call in flight: %v", err)
+	}
+	<-closed
+}

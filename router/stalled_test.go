@@ -19,7 +19,7 @@ import (
 // long for who does not read.
 func startSmall(t *testing.T, stall time.Duration) *bench {
 	lim := transport.DefaultLimits()
-	lim.Queue, lim.Stall = 64<<10, stall
+	lim.Queue, lim.Stall, lim.Flush = 64<<10, stall, 50*time.Millisecond
 	return startWith(t, options(lim, DefaultSessionLimits()))
 }
 
