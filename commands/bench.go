@@ -220,7 +220,7 @@ func (o *benchOptions) show(r figures) error {
 	if r.cpu >= 0 && r.received > 0 {
 		doc["daemon_cpu_us"] = float64(r.cpu.Microseconds()) / float64(r.received)
 	}
-	columns := []string{"bench", "per_second", "p50_us", "p90_us", "p99_us", "p999_us", "sent", "received", "refused", "lost", "daemon_cpu_us"}
+	columns := []string{"bench", "per_second", "refused", "lost", "p50_us", "p90_us", "p99_us", "p999_us", "daemon_cpu_us", "sent", "received"}
 	if o.format == "table" { // for people
 		for _, name := range []string{"p50_us", "p90_us", "p99_us", "p999_us", "daemon_cpu_us"} {
 			if v, ok := doc[name].(float64); ok {
