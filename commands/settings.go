@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,16 +32,43 @@ func (l layer) read(cmd *cobra.Command, table map[string]any) error {
 func (l layer) readTable(parent *cobra.Command, name string, table map[string]any) error {
 	var names []string
 	for _, cmd := range parent.Commands() {
-		if cmd.Name() == name {
+		switch {
+		case cmd.IsAdditionalHelpTopicCommand():
+			continue
+		case cmd.Name() == name:
 			return l.read(cmd, table)
 		}
 		names = append(names, cmd.Name())
 	}
 	wrong := wrongSetting(l.file, "unknown table [%s]", keyIn(parent, name))
-	if near := nearest(name, names); near != "" {
-		return wrong.hint("did you mean: [%s]", keyIn(parent, near))
+	flags := flagsBelow(parent)
+	flag := name
+	if len(flags[name]) == 0 {
+		if near := nearest(name, names); near != "" {
+			return wrong.hint("did you mean: [%s]", keyIn(parent, near))
+		}
+		flag = nearest(name, slices.Sorted(maps.Keys(flags)))
+	}
+	if slices.ContainsFunc(flags[flag], configurable) {
+		return wrong.hint("a setting is a line, not a table: %s", asLine(flags[flag][0], table))
 	}
 	return wrong.hint("tables have the names of commands: dconn --help")
+}
+
+// asLine is a setting as it stands in a file: with what was found in a table of
+// its name, if it is a list, else with its default.
+func asLine(f *pflag.Flag, found map[string]any) string {
+	switch f.Value.Type() {
+	case "int", "bool":
+		return f.Name + " = " + f.DefValue
+	case "stringSlice":
+		words := []string{}
+		for _, key := range slices.Sorted(maps.Keys(found)) {
+			words = append(words, strconv.Quote(fmt.Sprintf("%s=%v", key, found[key])))
+		}
+		return f.Name + " = [" + cmp.Or(strings.Join(words, ", "), `"..."`) + "]"
+	}
+	return fmt.Sprintf("%s = %q", f.Name, cmp.Or(f.DefValue, "..."))
 }
 
 func (l layer) readValue(cmd *cobra.Command, name string, v any) error {
