@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/deskconn/dconn/router"
 	"github.com/deskconn/dconn/router/session"
@@ -50,6 +53,12 @@ func parseURL(text string) (place, error) {
 		return wrong("%s is not supported yet", u.Scheme)
 	case u.User != nil || u.Fragment != "":
 		return wrong("neither a user nor a fragment belongs into the URL of a router")
+	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > math.MaxUint16) {
+		return wrong("a port is from 1 to %d, got %s", math.MaxUint16, u.Port())
+	}
+	if strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
+		return wrong("a host has one port, and an IPv6 address is in brackets")
 	}
 	switch u.Scheme {
 	case "unix":

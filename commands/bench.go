@@ -80,10 +80,7 @@ func (o *benchOptions) check(cmd *cobra.Command, counts map[string]int) error {
 	if o.duration <= 0 {
 		return usage("--duration must be longer than 0")
 	}
-	if o.router == "" {
-		return nil
-	}
-	return client.CheckURL(o.router)
+	return o.checkRouter(cmd.Flags())
 }
 
 func (o *benchOptions) payload() []any { return []any{strings.Repeat("x", o.size)} }

@@ -34,6 +34,20 @@ func (t *target) addRouterFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.realm, "realm", wire.Realm, "`REALM` to join on the --router")
 }
 
+// checkRouter refuses a --router that is none, and flags that do not go with it
+// or need it.
+func (t *target) checkRouter(f *pflag.FlagSet) error {
+	switch {
+	case t.router == "" && f.Changed("realm"):
+		return usage("--realm needs --router").hint("--router unix:///PATH --realm %s", t.realm)
+	case t.router == "":
+		return nil
+	case f.Changed("router") && f.Changed("socket"):
+		return usage("--socket does not go with --router").hint("--router unix:///PATH")
+	}
+	return client.CheckURL(t.router)
+}
+
 // dial joins the router.
 func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	if t.router != "" {

@@ -121,7 +121,11 @@ func shakeHands(ctx context.Context, nc net.Conn, url string, codec Codec) (*gor
 	case ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
 	case errors.Is(err, gorilla.ErrBadHandshake):
-		return nil, nil, violation(fmt.Errorf("websocket handshake: the router answers %q", resp.Status))
+		hint := ""
+		if resp.StatusCode == http.StatusNotFound && resp.Request.URL.Path != "/ws" {
+			hint = ": its websocket is probably at the path /ws"
+		}
+		return nil, nil, violation(fmt.Errorf("websocket handshake: the router answers %q%s", resp.Status, hint))
 	case err != nil:
 		return nil, nil, fmt.Errorf("websocket handshake: %w", err)
 	case in.Subprotocol() != name:
