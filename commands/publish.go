@@ -48,7 +48,7 @@ func newPublish(s *streams) *cobra.Command {
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if the router does not answer for this long; 0 waits for ever")
 	o.message.addFlags(f)
-	o.output.addFormat(s, f, "raw", "json")
+	o.output.addFormat(s, f, "raw", "json", "ndjson")
 	f.BoolVar(&o.noAck, "no-ack", false, "do not wait until the router has the event")
 	f.BoolVar(&o.lines, "lines", false, "one event for each line of input")
 	f.BoolVar(&o.jsonLines, "json-lines", false, "one event for each line of input, a JSON document with args and kwargs")

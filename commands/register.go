@@ -77,7 +77,7 @@ func (o *registerOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if not registered after this long; 0 waits for ever")
-	o.addFormat(o.streams, f, "raw", "json")
+	o.addFormat(o.streams, f, "raw", "json", "ndjson")
 	f.BoolVar(&o.shell, "shell", false, "run CMD, a script, by sh")
 	f.BoolVar(&o.worker, "worker", false, "start CMD once, and ask it by lines of JSON")
 	f.BoolVar(&o.allowDash, "allow-dash", false, "let a call's argument begin with a dash, where the command may take it for an option")

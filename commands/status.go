@@ -37,7 +37,7 @@ func newStatus(s *streams) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
-	o.output.addFormat(s, f, "table", "json")
+	o.output.addFormat(s, f, "table", "json", "ndjson")
 	return cmd
 }
 

@@ -37,7 +37,7 @@ func newWait(s *streams) *cobra.Command {
 			return runWait(cmd.Context(), o)
 		},
 	}
-	o.addFormat(s, cmd.Flags(), "raw", "json")
+	o.addFormat(s, cmd.Flags(), "raw", "json", "ndjson")
 	o.target.addFlags(cmd.Flags(), 30*time.Second, "give up after this long; 0 waits for ever")
 	return cmd
 }
