@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,20 @@ type benchOptions struct {
 	duration seconds
 	window   int
 	size     int
+	refusals tally
+}
+
+// tally counts the requests that were answered with an error, and keeps the
+// first.
+type tally struct {
+	count atomic.Int64
+	once  sync.Once
+	first error
+}
+
+func (r *tally) add(err error) {
+	r.count.Add(1)
+	r.once.Do(func() { r.first = err })
 }
 
 // maxBench bounds each number of a bench.
@@ -59,7 +74,7 @@ func (o *benchOptions) addFlags(f *pflag.FlagSet, window int, what string) {
 	o.output.addFlags(o.streams, f, "table", "json", "ndjson", "template")
 	o.duration = seconds(5 * time.Second)
 	f.Var(&o.duration, "duration", "how long to measure")
-	f.IntVar(&o.window, "in-flight", window, "how many "+what+" may be under way, of each session")
+	f.IntVar(&o.window, "in-flight", window, "how many "+what)
 	f.IntVar(&o.size, "size", 16, "bytes of payload")
 }
 
@@ -198,16 +213,19 @@ type figures struct {
 	what     string
 	sent     int64
 	received int64
-	refused  int64
 	lost     int64
 	took     time.Duration
 	times    *histogram
 	cpu      time.Duration // of the daemon; negative if nobody knows
 }
 
+// show prints r when nobody works any more.
 func (o *benchOptions) show(r figures) error {
+	if o.refusals.first != nil {
+		o.say("the first refusal: %s", explain(o.refusals.first, "").Message)
+	}
 	doc := map[string]any{
-		"bench": r.what, "sent": r.sent, "received": r.received, "refused": r.refused, "lost": r.lost,
+		"bench": r.what, "sent": r.sent, "received": r.received, "refused": o.refusals.count.Load(), "lost": r.lost,
 		"per_second": int64(float64(r.received) / r.took.Seconds()), "seconds": r.took.Seconds(), "size": o.size,
 		"daemon_cpu_us": nil,
 	}

@@ -15,6 +15,7 @@ type benchPubSubOptions struct {
 	benchOptions
 	publishers  int
 	subscribers int
+	ahead       int // events that no subscriber may be behind; 0 is no limit
 }
 
 func newBenchPubSub(s *streams) *cobra.Command {
@@ -29,27 +30,41 @@ func newBenchPubSub(s *streams) *cobra.Command {
 			if err := o.check(cmd, map[string]int{"publishers": o.publishers, "subscribers": o.subscribers}); err != nil {
 				return err
 			}
+			if in := cmd.Flags().Lookup("in-flight"); !in.Changed && in.Annotations[originKey] == nil {
+				o.fit()
+			}
 			return o.run(cmd.Context())
 		},
 	}
-	o.addFlags(cmd.Flags(), 1000, "events that nobody has acknowledged")
+	o.addFlags(cmd.Flags(), 1000, "events of each publisher may await their acknowledgement; if not given, large ones are bounded by 4 MiB at each subscriber")
 	cmd.Flags().IntVar(&o.publishers, "publishers", 1, "sessions that publish")
 	cmd.Flags().IntVar(&o.subscribers, "subscribers", 1, "sessions that listen")
 	return cmd
 }
 
+// fit bounds large events by their bytes: half of what the daemon lets wait for a
+// session.
+func (o *benchPubSubOptions) fit() {
+	const most = 4 << 20
+	if o.size*o.window*o.publishers <= most {
+		return
+	}
+	o.ahead = max(most/o.size, 1)
+	o.window = max(o.ahead/o.publishers, 2)
+}
+
 func (o *benchPubSubOptions) run(ctx context.Context) error {
-	r := pubSubRun{topic: benchURI(), args: o.payload(), arrived: make(chan struct{}, 1)}
+	r := pubSubRun{topic: benchURI(), args: o.payload(), refusals: &o.refusals, arrived: make(chan struct{}, 1)}
 	subscribers, err := o.dialMany(ctx, o.subscribers)
 	defer leaveAll(subscribers)
 	if err != nil {
 		return err
 	}
-	all := make([]*histogram, len(subscribers))
+	r.ahead.Store(int64(o.ahead))
+	r.listeners = make([]listener, len(subscribers))
 	for i, s := range subscribers {
-		all[i] = &histogram{}
 		err := o.inTime(ctx, func(ctx context.Context) error {
-			return s.Subscribe(ctx, r.topic, session.Exact, func(e *session.Event) { r.receive(all[i], e) })
+			return s.Subscribe(ctx, r.topic, session.Exact, func(e *session.Event) { r.receive(&r.listeners[i], e) })
 		})
 		if err != nil {
 			return err
@@ -70,18 +85,18 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	expected := (r.sent.Load() - r.refused.Load()) * int64(o.subscribers)
+	expected := (r.sent.Load() - o.refusals.count.Load()) * int64(o.subscribers)
 	if err := r.await(ctx, subscribers, expected); err != nil {
 		return err
 	}
 	leaveAll(subscribers) // no histogram changes any more
 	var times histogram
-	for _, h := range all {
-		times.merge(h)
+	for i := range r.listeners {
+		times.merge(&r.listeners[i].times)
 	}
 	return o.show(figures{
 		what: "pubsub", sent: r.sent.Load(), received: r.received.Load(),
-		refused: r.refused.Load(), lost: expected - r.received.Load(),
+		lost: expected - r.received.Load(),
 		took: r.took(), times: &times, cpu: cpu(),
 	})
 }
@@ -92,17 +107,26 @@ type pubSubRun struct {
 	args     []any
 	began    time.Time
 	sent     atomic.Int64
-	refused  atomic.Int64
+	refusals *tally
 	received atomic.Int64
 	last     atomic.Int64  // arrival since began, in ns
 	arrived  chan struct{} // something did
+
+	ahead     atomic.Int64 // as in the options
+	listeners []listener   // one of each subscriber
 }
 
-func (r *pubSubRun) receive(times *histogram, e *session.Event) {
+type listener struct {
+	times histogram
+	heard atomic.Int64
+}
+
+func (r *pubSubRun) receive(l *listener, e *session.Event) {
 	now := time.Since(r.began)
 	if at, ok := e.Kwargs["at"].(int64); ok {
-		times.add(now - time.Duration(at))
+		l.times.add(now - time.Duration(at))
 	}
+	l.heard.Add(1)
 	r.last.Store(int64(now))
 	r.received.Add(1)
 	select {
@@ -116,6 +140,7 @@ func (r *pubSubRun) receive(times *histogram, e *session.Event) {
 func (r *pubSubRun) publish(w *worker, s *session.Session, batch int) error {
 	var last *session.Receipt
 	for w.more() {
+		r.room(w)
 		for range batch - 1 {
 			if err := s.Publish(w, r.topic, r.args, r.stamp(), false); err != nil {
 				return err
@@ -135,13 +160,40 @@ func (r *pubSubRun) publish(w *worker, s *session.Session, batch int) error {
 	return r.acknowledged(w, s, last)
 }
 
+// room waits until every subscriber has heard so much that there may be more.
+// What a router has lost is waited for once.
+func (r *pubSubRun) room(w *worker) {
+	heard, since := int64(-1), time.Now()
+	for w.shift.measuring.Err() == nil {
+		ahead, slowest := r.ahead.Load(), r.slowest()
+		if ahead == 0 || r.sent.Load()-r.refusals.count.Load()-slowest < ahead {
+			return
+		}
+		if slowest > heard {
+			heard, since = slowest, time.Now()
+		} else if time.Since(since) > benchPatience {
+			r.ahead.Store(0)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// slowest is how much that subscriber has heard that has heard the least.
+func (r *pubSubRun) slowest() int64 {
+	least := r.sent.Load()
+	for i := range r.listeners {
+		least = min(least, r.listeners[i].heard.Load())
+	}
+	return least
+}
+
 func (r *pubSubRun) acknowledged(w *worker, s *session.Session, receipt *session.Receipt) error {
 	if receipt == nil {
 		return nil
 	}
 	_, err := receipt.Wait(w)
 	if err != nil && refused(s, err) {
-		r.refused.Add(1)
+		r.refusals.add(err)
 		return nil
 	}
 	return err

@@ -31,7 +31,7 @@ func newBenchRPC(s *streams) *cobra.Command {
 			return o.run(cmd.Context())
 		},
 	}
-	o.addFlags(cmd.Flags(), 1, "calls")
+	o.addFlags(cmd.Flags(), 1, "calls may be under way, of each session")
 	cmd.Flags().IntVar(&o.callers, "callers", 1, "sessions that call")
 	cmd.Flags().IntVar(&o.callees, "callees", 1, "sessions that answer, each with a procedure of its own")
 	return cmd
@@ -57,7 +57,7 @@ func (o *benchRPCOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := rpcRun{args: o.payload()}
+	r := rpcRun{args: o.payload(), refusals: &o.refusals}
 	cpu, began := o.daemonCPU(), time.Now()
 	err = o.measure(ctx, func(shift *shift) {
 		for i, s := range callers {
@@ -70,8 +70,8 @@ func (o *benchRPCOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.show(figures{
-		what: "rpc", sent: r.sent.Load(), received: r.times.n, refused: r.refused.Load(),
-		lost: r.sent.Load() - r.times.n - r.refused.Load(),
+		what: "rpc", sent: r.sent.Load(), received: r.times.n,
+		lost: r.sent.Load() - r.times.n - o.refusals.count.Load(),
 		took: time.Since(began), times: &r.times, cpu: cpu(),
 	})
 }
@@ -82,9 +82,9 @@ func echo(_ context.Context, call *session.Invocation) (session.Result, error) {
 
 // rpcRun is what the callers of a bench have in common.
 type rpcRun struct {
-	args    []any
-	sent    atomic.Int64
-	refused atomic.Int64
+	args     []any
+	sent     atomic.Int64
+	refusals *tally
 
 	mu    sync.Mutex
 	times histogram
@@ -105,7 +105,7 @@ func (r *rpcRun) call(w *worker, s *session.Session, uri string) error {
 		case err == nil:
 			times.add(time.Since(began))
 		case refused(s, err):
-			r.refused.Add(1)
+			r.refusals.add(err)
 		default:
 			return err
 		}
