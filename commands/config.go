@@ -151,10 +151,19 @@ func blame(cmd *cobra.Command, f *failure) *failure {
 		origin := flag.Annotations[originKey]
 		short := flag.Shorthand != "" && slices.Contains(words, "-"+flag.Shorthand)
 		if f.Code == exitUsage && origin != nil && (short || slices.Contains(words, "--"+flag.Name)) {
-			f = &failure{Code: exitOwn, Message: fmt.Sprintf("config: %s: %s", origin[0], f.Message), Hint: f.Hint}
+			f = &failure{Code: exitOwn, Message: fmt.Sprintf("config: %s: %s", origin[0], f.Message), Hint: asSetting(f.Hint, flag.Name)}
 		}
 	})
 	return f
+}
+
+// asSetting is a hint about a flag alone as one about its setting.
+func asSetting(hint, flag string) string {
+	value, ok := strings.CutPrefix(hint, "--"+flag+" ")
+	if !ok || strings.Contains(value, " ") {
+		return hint
+	}
+	return value
 }
 
 // configFiles are the files with settings that exist; the first wins.

@@ -14,16 +14,20 @@ import (
 func withLimits(list []string) (router.Options, error) {
 	options := router.DefaultOptions()
 	for _, entry := range list {
+		if entry == "" {
+			return options, usage("--limit: an entry is empty: %q", strings.Join(list, ",")).hint("--limit message=4MiB,calls=5")
+		}
 		name, value, given := strings.Cut(entry, "=")
 		limit, ok := router.LimitNamed(name)
 		if !ok {
 			return options, unknownLimit(name)
 		}
+		usual := limit.Text(limit.Of(&options))
 		if !given {
-			return options, usage("--limit %s: a value is missing", name).hint("--limit %s=%s", name, limit.Text(limit.Of(&options)))
+			return options, usage("--limit %s: a value is missing", name).hint("--limit %s=%s", name, usual)
 		}
 		if err := limit.Set(&options, value); err != nil {
-			return options, usage("--limit %s: %v", name, err)
+			return options, usage("--limit %s: %v", name, err).hint("--limit %s=%s", name, usual)
 		}
 	}
 	return options, nil
@@ -72,8 +76,8 @@ func limitsText(*cobra.Command) string {
 		fmt.Fprintf(&b, "  %-17s default %s, %s\n", "", l.Text(l.Of(&options)), l.Range())
 	}
 	b.WriteString(lines("",
-		"A size is in bytes, or in KiB, MiB or GiB; a duration is 500ms, 10s, 1m30s. Set them by",
-		"the flag, the environment or a config file:",
+		"A size is in bytes, or in KiB, MiB or GiB; a duration is 500ms, 10s, 1m30s, or a number",
+		"of seconds. Set them by the flag, the environment or a config file:",
 		"",
 		"  dconn serve --limit message=1MiB --limit calls=100",
 		"  DCONN_LIMIT=message=1MiB,calls=100 dconn serve",

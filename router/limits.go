@@ -94,7 +94,7 @@ var Limits = []Limit{
 		func(o *Options) any { return &o.Transport.Keepalive }},
 }
 
-// DefaultOptions has the limits of DESIGN, and nothing else.
+// DefaultOptions has limits that suit most, and nothing else.
 func DefaultOptions() Options {
 	return Options{
 		Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: DefaultDoorLimits(),
@@ -119,7 +119,8 @@ func (l Limit) Of(o *Options) int64 {
 	return int64(*l.at(o).(*int))
 }
 
-// Set gives the limit in o the value that text says: 4MiB, 1024, 10s. Its error
+// Set gives the limit in o the value that text says: 4MiB, 1024, 10s, or
+// a bare number of seconds. The case of a unit does not matter. Its error
 // says the range.
 func (l Limit) Set(o *Options, text string) error {
 	v, err := l.parse(text)
@@ -150,6 +151,9 @@ func (l Limit) Range() string {
 func (l Limit) parse(text string) (int64, error) {
 	switch l.Unit {
 	case Duration:
+		if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && n <= 1e9 {
+			return int64(n * float64(time.Second)), nil
+		}
 		d, err := time.ParseDuration(text)
 		return int64(d), err
 	case Bytes:
@@ -166,7 +170,7 @@ var sizes = []struct {
 
 func parseBytes(text string) (int64, error) {
 	for _, s := range sizes {
-		number, ok := strings.CutSuffix(text, s.name)
+		number, ok := strings.CutSuffix(strings.ToLower(text), strings.ToLower(s.name))
 		if !ok {
 			continue
 		}

@@ -13,8 +13,13 @@ func TestLimitsRange(t *testing.T) {
 			}
 		}
 		was := l.Of(&o)
-		for _, text := range []string{l.Text(l.Min - 1), l.Text(l.Max + 1), "", "-1", "x", "1.5", "1e3", " 1", "9223372036854775807GiB"} {
+		for _, text := range []string{l.Text(l.Min - 1), l.Text(l.Max + 1), "", "-1", "x", " 1", "1 ", "NaN", "Inf", "9223372036854775807GiB"} {
 			if err := l.Set(&o, text); err == nil || l.Of(&o) != was {
+				t.Errorf("%s=%s is taken as %d", l.Name, text, l.Of(&o))
+			}
+		}
+		for _, text := range []string{"1.5", "1e3"} {
+			if err := l.Set(&o, text); err == nil && l.Unit != Duration {
 				t.Errorf("%s=%s is taken as %d", l.Name, text, l.Of(&o))
 			}
 		}
@@ -30,7 +35,8 @@ func TestLimitsRange(t *testing.T) {
 func TestLimitsText(t *testing.T) {
 	for _, test := range []struct{ limit, in, out string }{
 		{"message", "1048576", "1MiB"}, {"message", "5KiB", "5KiB"}, {"message", "4097B", "4097B"},
-		{"queue", "1GiB", "1GiB"}, {"calls", "007", "7"}, {"stall", "60s", "1m"}, {"stall", "90s", "1m30s"}, {"stall", "60m", "1h"},
+		{"queue", "1GiB", "1GiB"}, {"queue", "1mib", "1MiB"}, {"message", "5KIB", "5KiB"}, {"message", "4097b", "4097B"},
+		{"stall", "5", "5s"}, {"stall", "0.5", "500ms"}, {"calls", "007", "7"}, {"stall", "60s", "1m"}, {"stall", "90s", "1m30s"}, {"stall", "60m", "1h"},
 	} {
 		l, _ := LimitNamed(test.limit)
 		o := DefaultOptions()
