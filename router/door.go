@@ -25,7 +25,7 @@ type DoorLimits struct {
 	Addresses   int           // whose failures are remembered
 }
 
-// DefaultDoorLimits are those of DESIGN.
+// DefaultDoorLimits suit most.
 func DefaultDoorLimits() DoorLimits {
 	return DoorLimits{
 		Connections: 64, PerAddress: 8, Deadline: 10 * time.Second, Bytes: 8 << 10,

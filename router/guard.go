@@ -18,7 +18,7 @@ type SessionLimits struct {
 	Subscriptions int
 }
 
-// DefaultSessionLimits are those of DESIGN.
+// DefaultSessionLimits suit most.
 func DefaultSessionLimits() SessionLimits {
 	return SessionLimits{Calls: 1024, Registrations: 256, Subscriptions: 1024}
 }
