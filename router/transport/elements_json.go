@@ -3,6 +3,7 @@ package transport
 import (
 	stdbytes "bytes"
 	"encoding/json"
+	"errors"
 )
 
 func (jsonCodec) newElements() elements { return &jsonElements{} }
@@ -20,7 +21,11 @@ func (e *jsonElements) open(data []byte, depth, spare int) error {
 	if err := skimJSON(data, depth+1, spare); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, &e.parts); err != nil {
+	err := json.Unmarshal(data, &e.parts)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+		return errNoList
+	}
+	if err != nil {
 		return err
 	}
 	if e.parts == nil { // null

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -158,6 +159,15 @@ func TestEncodeRefuses(t *testing.T) {
 		}
 		if b, err := encoded(c, &wamp.Yield{Arguments: wamp.List{make(chan int)}}); err == nil {
 			t.Errorf("%s: a channel became %x", c.Name(), b)
+		}
+	}
+}
+
+// What is no list is told so, in words that are not those of a library.
+func TestNoList(t *testing.T) {
+	for _, data := range []string{"{}", `"x"`, "1", "true", "null"} {
+		if _, err := decode(JSON, []byte(data), testDepth); !errors.Is(err, errNoList) {
+			t.Errorf("%s: got %v, want %v", data, err, errNoList)
 		}
 	}
 }
