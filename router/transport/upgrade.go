@@ -28,14 +28,16 @@ var writeBuffers sync.Pool
 // answered with an HTTP error.
 func AcceptWebsocket(w http.ResponseWriter, req *http.Request, lim Limits, guard Guard) (*Conn, error) {
 	codec := offered(req)
-	if codec == nil && gorilla.IsWebSocketUpgrade(req) {
+	switch upgrade := gorilla.IsWebSocketUpgrade(req); {
+	case !upgrade:
+		err := errors.New("a websocket is expected here")
+		refuseHTTP(w, req, http.StatusBadRequest, err)
+		return nil, err
+	case codec == nil:
 		http.Error(w, "no subprotocol that is spoken here: "+spoken, http.StatusBadRequest)
 		return nil, fmt.Errorf("websocket handshake: no subprotocol of %s is offered", spoken)
 	}
-	answer := http.Header{}
-	if codec != nil {
-		answer.Set("Sec-Websocket-Protocol", subprotocol+codec.Name())
-	}
+	answer := http.Header{"Sec-Websocket-Protocol": {subprotocol + codec.Name()}}
 	up := gorilla.Upgrader{
 		CheckOrigin:     func(*http.Request) bool { return true },
 		Error:           refuseHTTP,

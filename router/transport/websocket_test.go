@@ -378,7 +378,7 @@ func TestWebsocketRefusals(t *testing.T) {
 	for name, row := range map[string]struct{ request, status, body string }{
 		"no subprotocol":      {upgradeRequest + "\r\n", "400", "wamp.2.cbor, wamp.2.msgpack, wamp.2.json"},
 		"another subprotocol": {upgradeRequest + "Sec-WebSocket-Protocol: mqtt, wamp.2.cbor.batched\r\n\r\n", "400", "wamp.2.json"},
-		"no upgrade":          {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "400", "upgrade"},
+		"no upgrade":          {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "400", "\r\na websocket is expected here\n"},
 		"version 8":           {strings.Replace(upgradeRequest, "13", "8", 1) + cbor, "400", "version"},
 		"a POST":              {strings.Replace(upgradeRequest, "GET", "POST", 1) + cbor, "405", "GET"},
 		"a short key":         {strings.Replace(upgradeRequest, "AAAA", "", 1) + cbor, "400", "Key"},
