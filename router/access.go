@@ -82,7 +82,7 @@ func (authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
 	r := rules[msg.MessageType()]
 	for _, space := range r.reserved {
 		if covers(space, uri, match) {
-			return false, fmt.Errorf("%s is reserved: %s", uri, r.why)
+			return false, fmt.Errorf("%q is reserved: %s", uri, r.why)
 		}
 	}
 	return true, nil

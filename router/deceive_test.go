@@ -28,7 +28,7 @@ var deceptions = []row{
 		witness.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 1, none, "org.t.end")
 		witness.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 2, wamp.Dict{"match": "prefix"}, "wamp")
 		for i, topic := range []string{"wamp.registration.on_create", "wamp.session.on_join", "wamp.own.thing", "wamp.x"} {
-			w.refused(wire.ErrAuthorization, wamp.PUBLISH, i+1, ack, topic, wamp.List{"boo"})
+			w.refused(wire.ErrNotAuthorized, wamp.PUBLISH, i+1, ack, topic, wamp.List{"boo"})
 			w.say(wamp.PUBLISH, i+11, none, topic, wamp.List{"boo"})
 		}
 		w.neverSaid(witness, "org.t.end")
@@ -98,7 +98,7 @@ var deceptions = []row{
 		w := b.wild(y, c)
 		own := w.greet(everyRole)
 		if !y.owner {
-			w.refused(wire.ErrAuthorization, wamp.CALL, 1, none, "wamp.session.get", wamp.List{own})
+			w.refused(wire.ErrNotAuthorized, wamp.CALL, 1, none, "wamp.session.get", wamp.List{own})
 			return
 		}
 		w.ask(wamp.RESULT, wamp.CALL, 1, none, "wamp.session.get", wamp.List{own})

@@ -23,14 +23,14 @@ func TestRules(t *testing.T) {
 			request wamp.Message
 			uri     string
 		}{
-			{&wamp.Register{Procedure: "org.deskconn.mine"}, wire.ErrAuthorization},
-			{&wamp.Register{Procedure: "wamp.mine"}, wire.ErrAuthorization},
+			{&wamp.Register{Procedure: "org.deskconn.mine"}, wire.ErrNotAuthorized},
+			{&wamp.Register{Procedure: "wamp.mine"}, wire.ErrNotAuthorized},
 			{&wamp.Register{Procedure: "org", Options: wamp.Dict{"match": "prefix"}}, wire.ErrNotSupported},
 			{&wamp.Register{Procedure: "a b"}, wire.ErrInvalidURI},
 			{&wamp.Register{Procedure: wamp.URI(strings.Repeat("x", 5000))}, wire.ErrInvalidURI},
 			{&wamp.Publish{Topic: wamp.URI(strings.Repeat("x", 5000)), Options: ack}, wire.ErrInvalidURI},
 			{&wamp.Subscribe{Topic: wamp.URI(strings.Repeat("x", 5000))}, wire.ErrInvalidURI},
-			{&wamp.Publish{Topic: "wamp.session.on_join", Options: ack}, wire.ErrAuthorization},
+			{&wamp.Publish{Topic: "wamp.session.on_join", Options: ack}, wire.ErrNotAuthorized},
 			{&wamp.Subscribe{Topic: "a.b", Options: wamp.Dict{"match": "regex"}}, wire.ErrInvalidArgument},
 			{&wamp.Subscribe{Topic: "a.b", Options: wamp.Dict{"match": 1}}, wire.ErrInvalidArgument},
 			{&wamp.Unregister{Registration: 1}, wire.ErrNoSuchRegistration},

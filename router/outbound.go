@@ -128,6 +128,9 @@ func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 		}
 		delete(g.calls, m.Request)
 	}
+	if m.Error == wire.ErrAuthorization { // nexus's name for what our authorizer refuses
+		m.Error = wire.ErrNotAuthorized
+	}
 	// nexus says "canceled" also when the callee went away, and
 	// "network_failure" when its queue was full, which ends it.
 	gone := m.Error == wire.ErrCanceled && len(m.Arguments) == 1 && m.Arguments[0] == "callee gone"

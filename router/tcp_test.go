@@ -64,12 +64,12 @@ func TestStrangerIsADevice(t *testing.T) {
 			t.Errorf("describe answers %+v", r)
 		}
 		ack := wamp.Dict{"acknowledge": true}
-		s.refused(conn, &wamp.Call{Request: 3, Procedure: "wamp.session.list"}, wire.ErrAuthorization)
-		s.refused(conn, &wamp.Register{Request: 4, Procedure: "org.deskconn.mine"}, wire.ErrAuthorization)
-		s.refused(conn, &wamp.Publish{Request: 5, Topic: "org.deskconn.test.on_x", Options: ack}, wire.ErrAuthorization)
-		s.refused(conn, &wamp.Subscribe{Request: 6, Topic: "wamp.session.on_join"}, wire.ErrAuthorization)
-		s.refused(conn, &wamp.Subscribe{Request: 7, Topic: "wam", Options: wamp.Dict{"match": "prefix"}}, wire.ErrAuthorization)
-		s.refused(conn, &wamp.Subscribe{Request: 8, Topic: "..on_join", Options: wamp.Dict{"match": "wildcard"}}, wire.ErrAuthorization)
+		s.refused(conn, &wamp.Call{Request: 3, Procedure: "wamp.session.list"}, wire.ErrNotAuthorized)
+		s.refused(conn, &wamp.Register{Request: 4, Procedure: "org.deskconn.mine"}, wire.ErrNotAuthorized)
+		s.refused(conn, &wamp.Publish{Request: 5, Topic: "org.deskconn.test.on_x", Options: ack}, wire.ErrNotAuthorized)
+		s.refused(conn, &wamp.Subscribe{Request: 6, Topic: "wamp.session.on_join"}, wire.ErrNotAuthorized)
+		s.refused(conn, &wamp.Subscribe{Request: 7, Topic: "wam", Options: wamp.Dict{"match": "prefix"}}, wire.ErrNotAuthorized)
+		s.refused(conn, &wamp.Subscribe{Request: 8, Topic: "..on_join", Options: wamp.Dict{"match": "wildcard"}}, wire.ErrNotAuthorized)
 		s.send(conn, &wamp.Register{Request: 9, Procedure: "org.t.mine"})
 		if _, ok := s.receive(conn).(*wamp.Registered); !ok {
 			t.Error("a device may register what is not reserved")

@@ -37,7 +37,7 @@ func TestWebsocketPeer(t *testing.T) {
 		}
 		s.emptied() // who has joined waits no more
 		s.answers(conn)
-		s.refused(conn, &wamp.Call{Request: 2, Procedure: "wamp.session.list"}, wire.ErrAuthorization)
+		s.refused(conn, &wamp.Call{Request: 2, Procedure: "wamp.session.list"}, wire.ErrNotAuthorized)
 		s.send(conn, &wamp.Call{Request: 3, Procedure: "org.t.none", Arguments: wamp.List{strings.Repeat("x", 1<<20)}})
 		if e, ok := s.receive(conn).(*wamp.Error); !ok || e.Error != wire.ErrNoSuchProcedure {
 			t.Errorf("a long message after WELCOME: %+v", e)
