@@ -43,6 +43,7 @@ type UnreachableError struct {
 	Cause error
 }
 
+// Error says where nobody answers, and why.
 func (e *UnreachableError) Error() string { return fmt.Sprintf("%s: no answer: %v", e.URL, e.Cause) }
 
 // ErrForeign marks a socket that this user may not or should not use.

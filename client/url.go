@@ -23,6 +23,7 @@ const Schemes = "unix:///PATH, tcp://HOST:PORT (or rs://) or ws://HOST[:PORT]/PA
 // URLError says that a text is not the URL of a router.
 type URLError struct{ URL, Why string }
 
+// Error says the text, and what is wrong with it.
 func (e *URLError) Error() string { return fmt.Sprintf("%s: %s", e.URL, e.Why) }
 
 // place is where a router listens.

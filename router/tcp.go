@@ -18,6 +18,7 @@ import (
 // AddressError refuses an address to listen on.
 type AddressError struct{ Address, Why string }
 
+// Error says the address, and why it is refused.
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("cannot listen on %q: %s", e.Address, e.Why)
 }

@@ -110,6 +110,7 @@ type HeldError struct {
 	UID  int
 }
 
+// Error says who serves the socket.
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is served already, by process %d of uid %d", e.Path, e.PID, e.UID)
 }

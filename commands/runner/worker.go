@@ -35,6 +35,7 @@ type answer struct {
 // Ended says that a worker ended instead of answering.
 type Ended struct{ *Outcome }
 
+// Error says how the worker ended.
 func (e *Ended) Error() string { return "the worker ended: " + e.How() }
 
 // Ask writes line, which ends in a newline, and returns the answer without its

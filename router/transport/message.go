@@ -184,6 +184,7 @@ func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) (head, long []byt
 // it is not too long: it would end the whole session there.
 type ComplexError struct{ Why error }
 
+// Error says what the other end would not decode.
 func (e *ComplexError) Error() string { return fmt.Sprintf("a message cannot be sent: %v", e.Why) }
 
 // sendable refuses what decode refuses.

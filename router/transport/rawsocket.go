@@ -179,6 +179,7 @@ func RefuseCount(nc net.Conn) error { return refuse(nc, refuseCount) }
 // is 0 where nobody knows it.
 type TooLongError struct{ Size, Limit int }
 
+// Error says the limit, and the size where it is known.
 func (e *TooLongError) Error() string {
 	if e.Size == 0 {
 		return fmt.Sprintf("a message exceeds the limit of %d bytes", e.Limit)

@@ -91,6 +91,7 @@ func (e *Error) Message() string {
 	return e.URI
 }
 
+// Error is Message.
 func (e *Error) Error() string { return e.Message() }
 
 // Is makes errors.Is compare by URI.
