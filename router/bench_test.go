@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -12,29 +11,16 @@ import (
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
-	"go.uber.org/goleak"
 
 	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/leaks"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// No test may leave a goroutine behind. On a busy machine the last ones of a
-// closed router take a while to end.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	err := goleak.Find()
-	for i := 0; err != nil && i < 20; i++ {
-		time.Sleep(500 * time.Millisecond)
-		err = goleak.Find()
-	}
-	if err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+// No test may leave a goroutine behind.
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 var codecs = []transport.Codec{transport.JSON, transport.MsgPack, transport.CBOR}
 

@@ -44,11 +44,13 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-func (l *lines) count(of string) int {
+func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), of)
+	return l.text.String()
 }
+
+func (l *lines) count(of string) int { return strings.Count(l.String(), of) }
 
 func onStreet(t *testing.T, lim DoorLimits) *street {
 	t.Helper()

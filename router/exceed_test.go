@@ -1,12 +1,10 @@
 package router
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +52,7 @@ func TestLimitsExceeded(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing exceeds this limit")
 			}
-			log := &lockedBuffer{}
+			log := &lines{}
 			opts := DefaultOptions()
 			opts.Log = slog.New(slog.NewTextHandler(log, nil))
 			opts.Door.Forgiven = time.Hour // none of them meanwhile
@@ -132,23 +130,6 @@ func (b *bench) await(owner *session.Session, part, key, name, count string, wan
 		}
 	}
 	b.t.Fatalf("status has %v, want %s %s %d", got, name, count, want)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func (b *bench) saysNothing() wamp.Message {

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
-	"go.uber.org/goleak"
 
+	"github.com/deskconn/dconn/router/leaks"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
 // No test may leave a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // fake is a router that says what the test wants.
 type fake struct {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,24 +10,12 @@ import (
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
-	"go.uber.org/goleak"
+
+	"github.com/deskconn/dconn/router/leaks"
 )
 
-// No test may leave a goroutine behind. On a busy machine the last ones of a
-// closed router take a while to end.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	err := goleak.Find()
-	for i := 0; err != nil && i < 20; i++ {
-		time.Sleep(500 * time.Millisecond)
-		err = goleak.Find()
-	}
-	if err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+// No test may leave a goroutine behind.
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // allCodecs are the serializers every table runs over.
 var allCodecs = []Codec{JSON, MsgPack, CBOR}
