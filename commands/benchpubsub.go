@@ -54,7 +54,7 @@ func (o *benchPubSubOptions) fit() {
 }
 
 func (o *benchPubSubOptions) run(ctx context.Context) error {
-	r := pubSubRun{topic: benchURI(), args: o.payload(), refusals: &o.refusals, arrived: make(chan struct{}, 1)}
+	r := pubSubRun{topic: benchURI(), args: o.payload(), refusals: &o.refusals, arrived: make(chan struct{}, 1), epoch: time.Now()}
 	subscribers, err := o.dialMany(ctx, o.subscribers)
 	defer leaveAll(subscribers)
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 		return err
 	}
 	cpu := o.daemonCPU()
-	r.began = time.Now()
+	r.began = time.Since(r.epoch)
 	err = o.measure(ctx, func(shift *shift) {
 		for _, s := range publishers {
 			shift.start(func(w *worker) error { return r.publish(w, s, max(o.window/2, 1)) })
@@ -105,11 +105,12 @@ func (o *benchPubSubOptions) run(ctx context.Context) error {
 type pubSubRun struct {
 	topic    string
 	args     []any
-	began    time.Time
+	epoch    time.Time     // what events are stamped against
+	began    time.Duration // of the measurement, since then
 	sent     atomic.Int64
 	refusals *tally
 	received atomic.Int64
-	last     atomic.Int64  // arrival since began, in ns
+	last     atomic.Int64  // arrival since epoch, in ns
 	arrived  chan struct{} // something did
 
 	ahead     atomic.Int64 // as in the options
@@ -122,7 +123,7 @@ type listener struct {
 }
 
 func (r *pubSubRun) receive(l *listener, e *session.Event) {
-	now := time.Since(r.began)
+	now := time.Since(r.epoch)
 	if at, ok := e.Kwargs["at"].(int64); ok {
 		l.times.add(now - time.Duration(at))
 	}
@@ -203,13 +204,13 @@ func (r *pubSubRun) acknowledged(w *worker, s *session.Session, receipt *session
 // waited for those that are lost.
 func (r *pubSubRun) took() time.Duration {
 	if last := time.Duration(r.last.Load()); last > 0 {
-		return last
+		return last - r.began
 	}
-	return time.Since(r.began)
+	return time.Since(r.epoch) - r.began
 }
 
 func (r *pubSubRun) stamp() map[string]any {
-	return map[string]any{"at": int64(time.Since(r.began))}
+	return map[string]any{"at": int64(time.Since(r.epoch))}
 }
 
 // benchPatience is how long nothing may arrive until what is missing is lost.
