@@ -152,7 +152,9 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 		}
 		runtime.Gosched() // what is refused waits for nobody: it may not crowd out the others
 	}
-	return c.hand(len(payload), pass...)
+	err = c.hand(len(payload), pass...)
+	clear(pass) // it is the guard's, and an idle session holds nothing of its last message
+	return err
 }
 
 // reply queues an answer that the router never saw.
