@@ -66,9 +66,12 @@ type inbox struct {
 }
 
 const (
-	// inboxSize is how many messages nexus may be ahead. Each of its
-	// goroutines adds one after it has found half of it free.
-	inboxSize = 32
+	// inboxSize is how many messages nexus may be ahead. Each of its goroutines
+	// adds one after it has found inboxRoom free.
+	inboxSize = 64
+	// inboxRoom is for more goroutines than nexus has that send to one session:
+	// its broker, its dealer, and the handler of that session.
+	inboxRoom = 16
 	// patience is how long nexus is held up for a reader that does not run: on a
 	// machine that is that busy, everybody waits.
 	patience = 2 * time.Second
@@ -78,7 +81,7 @@ func newInbox() inbox { return inbox{ch: make(chan wamp.Message, inboxSize)} }
 
 // Send is the channel for one message.
 func (b *inbox) Send() chan<- wamp.Message {
-	if len(b.ch) >= inboxSize/2 {
+	if len(b.ch) > inboxSize-inboxRoom {
 		b.awaitRoom()
 	}
 	return b.ch
@@ -88,9 +91,14 @@ func (b *inbox) awaitRoom() {
 	if b.late.Load() {
 		return
 	}
-	runtime.Gosched()
-	for limit := time.Now().Add(patience); len(b.ch) >= inboxSize/2; time.Sleep(20 * time.Microsecond) {
-		if time.Now().After(limit) {
+	limit := time.Now().Add(patience)
+	for tries := 0; len(b.ch) > inboxSize-inboxRoom; tries++ {
+		switch {
+		case tries < 100: // mostly the reader is about to run
+			runtime.Gosched()
+		case time.Now().Before(limit):
+			time.Sleep(20 * time.Microsecond)
+		default:
 			b.late.Store(true)
 			return
 		}

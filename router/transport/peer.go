@@ -24,6 +24,7 @@ type Peer struct {
 	announced atomic.Int64  // messages that nexus has sent, or is about to
 	dirty     atomic.Bool   // something was delivered that is not yet written
 	wake      chan struct{} // and the pump is told
+	flushed   int64         // messages, with the lock of Conn
 	told      atomic.Int64  // what the router is told in the session's name
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
@@ -76,14 +77,16 @@ func (p *Peer) pump() {
 func (p *Peer) run() {
 	rest, busy := time.NewTimer(p.restAfter), true
 	defer rest.Stop()
+	var crowd crowd
 	for {
 		select {
 		case msg := <-p.ch:
 			p.take(msg)
 			busy = true
 		case <-p.wake:
+			crowd.await()
 			p.dirty.Store(false)
-			p.Flush()
+			crowd.written(p.flushAll())
 			busy = true
 		case <-p.closed:
 			p.finish()
@@ -96,6 +99,36 @@ func (p *Peer) run() {
 			rest.Reset(p.restAfter)
 		}
 	}
+}
+
+// crowd makes a pump wait for more where events come in crowds: to write each of
+// them by itself costs more than to make it. An event that comes alone, or after
+// a pause, is written at once.
+type crowd struct {
+	at   time.Time // of the last write
+	many bool      // it was more than one message
+}
+
+// crowdPause is how long a crowd is awaited.
+const crowdPause = time.Millisecond
+
+func (c *crowd) await() {
+	if c.many && time.Since(c.at) < crowdPause {
+		time.Sleep(crowdPause)
+	}
+}
+
+func (c *crowd) written(messages int64) { c.at, c.many = time.Now(), messages > 1 }
+
+// flushAll writes what is queued, and says how many messages were queued since
+// the last time.
+func (p *Peer) flushAll() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.sent.Messages - p.flushed
+	p.flushed = p.sent.Messages
+	p.flush()
+	return n
 }
 
 func (p *Peer) take(msg wamp.Message) {
