@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -131,7 +132,7 @@ func (o *outbox) writeNow(fd int) (n int, err error) {
 	for !o.empty() && err == nil {
 		var wrote int
 		if len(o.full) == 0 {
-			wrote, err = unix.Write(fd, *o.tail)
+			wrote, err = syscall.Write(fd, *o.tail)
 		} else {
 			if o.tail != nil {
 				o.close()
