@@ -55,8 +55,8 @@ const (
 	recvAheadBytes = 256 << 10
 )
 
-// hand gives messages of size bytes in all to whoever receives. The pump of a
-// Peer does so too, to answer for its session.
+// hand gives messages of size bytes in all to whoever receives, and waits for
+// it. Not only the reader does so: a Peer answers for its session (tellRouter).
 func (c *Conn) hand(size int, msgs ...wamp.Message) error {
 	if size > recvAheadBytes/recvAhead {
 		if err := c.awaitTaken(recvAheadBytes / size); err != nil {
