@@ -9,12 +9,12 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"golang.org/x/sys/unix"
 
 	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -37,7 +37,7 @@ func ListenUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	defer func() { _ = lock.Close() }()
-	if err := flock(lock); err != nil {
+	if err := trust.Lock(lock); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	if err := removeStale(path); err != nil {
@@ -89,18 +89,6 @@ func (s *ownSocket) Close() error {
 		}
 	})
 	return s.Listener.Close()
-}
-
-// flock waits 2 s at most: whoever may open the directory may hold its lock.
-func flock(f *os.File) error {
-	for range 100 {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return errors.New("another process holds it")
 }
 
 // HeldError says that a daemon serves a socket already.

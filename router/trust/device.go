@@ -1,0 +1,133 @@
+package trust
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Device is another machine that this one knows.
+type Device struct {
+	ID   ID     `json:"id"`
+	Name string `json:"name"`
+	// Scopes are what it may do here; none if it only is called from here.
+	Scopes  Scopes     `json:"scopes"`
+	Paired  time.Time  `json:"paired,omitzero"`  // zero until the pairing is confirmed
+	Expires time.Time  `json:"expires,omitzero"` // zero is never
+	Pending *Pending   `json:"pending,omitempty"`
+	Address []string   `json:"addresses,omitempty"` // where it was reached, HOST:PORT, the latest first
+	From    netip.Addr `json:"from,omitzero"`       // where it came from last
+}
+
+// Pending is what a pairing gives once the device has come back to confirm it.
+type Pending struct {
+	Until   time.Time `json:"until"`
+	Scopes  Scopes    `json:"scopes"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// PendingFor is how long a device may take to confirm its pairing.
+const PendingFor = 60 * time.Second
+
+// maxAddresses is how many addresses of a device are remembered.
+const maxAddresses = 8
+
+// Expired reports whether the device's time is over. A clock that stands before
+// the pairing cannot tell, and then it is.
+func (d *Device) Expired(now time.Time) bool {
+	return !d.Expires.IsZero() && (!now.Before(d.Expires) || now.Before(d.Paired.Add(-day)))
+}
+
+// day is what a clock may be wrong by, its zone for example.
+const day = 24 * time.Hour
+
+// Known reports whether the device may have a session: it is paired, or it is
+// about to be.
+func (d *Device) Known(now time.Time) bool {
+	return !d.Paired.IsZero() && !d.Expired(now) || d.pending(now)
+}
+
+func (d *Device) pending(now time.Time) bool {
+	return d.Pending != nil && now.Before(d.Pending.Until) && now.After(d.Pending.Until.Add(-2*PendingFor))
+}
+
+// Allows reports whether the device may do that now: see Scopes.Allow. One that
+// has not confirmed its pairing may do nothing.
+func (d *Device) Allows(now time.Time, action Action, uri, match string) bool {
+	return !d.Paired.IsZero() && !d.Expired(now) && d.Scopes.Allow(action, uri, match)
+}
+
+// confirm makes what is pending hold.
+func (d *Device) confirm(now time.Time) {
+	if d.pending(now) {
+		d.Scopes, d.Expires, d.Paired = d.Pending.Scopes, d.Pending.Expires, now
+	}
+	d.Pending = nil
+}
+
+// Reached notes that the device answered at address.
+func (d *Device) Reached(address string) {
+	rest := slices.DeleteFunc(slices.Clone(d.Address), func(a string) bool { return a == address })
+	d.Address = append([]string{address}, rest...)
+	d.Address = d.Address[:min(len(d.Address), maxAddresses)]
+}
+
+// Devices are all that a machine knows, in the order of their names.
+type Devices []*Device
+
+// ByID is the device of that id, nil if there is none.
+func (l Devices) ByID(id ID) *Device {
+	for _, d := range l {
+		if d.ID == id {
+			return d
+		}
+	}
+	return nil
+}
+
+// Add adds a device, and gives it another name if there is one of its own.
+func (l *Devices) Add(d *Device) {
+	*l = append(*l, d)
+	d.Name = l.free(d.Name, d)
+	slices.SortFunc(*l, func(a, b *Device) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// free is name, or the first of "name 2", "name 3" that no other device has.
+func (l Devices) free(name string, but *Device) string {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(l, func(o *Device) bool { return o != but && strings.EqualFold(o.Name, name) })
+	}
+	for n, first := 2, name; taken(name); n++ {
+		name = fmt.Sprintf("%s %d", first, n)
+	}
+	return name
+}
+
+// Remove forgets a device.
+func (l *Devices) Remove(id ID) {
+	*l = slices.DeleteFunc(*l, func(d *Device) bool { return d.ID == id })
+}
+
+// Match finds who is meant by a name, or by the first characters of an id. A name
+// goes before an id. There may be several.
+func (l Devices) Match(text string) Devices {
+	var found Devices
+	for _, d := range l {
+		if strings.EqualFold(d.Name, text) {
+			return Devices{d}
+		}
+	}
+	prefix, err := ParsePrefix(text)
+	if err != nil {
+		return nil
+	}
+	for _, d := range l {
+		if d.ID.HasPrefix(prefix) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
