@@ -7,22 +7,25 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
 // Identity is who the other end of a session is. It comes from the
 // connection, never from what the peer says about itself.
 type Identity struct {
-	AuthID string // "uid:1000", "tcp:127.0.0.1"
+	AuthID string // "uid:1000", or the id of a device
 	Role   string
-	Method string // WAMP authmethod
+	Method string   // WAMP authmethod
+	Device trust.ID // of a paired device, else zero
 }
 
 // Roles.
 const (
 	roleDaemon = "daemon" // the daemon's own sessions
 	roleOwner  = "owner"  // who runs the daemon, and root
-	roleDevice = "device" // anybody else
+	roleDevice = "device" // a paired machine
+	roleGuest  = "guest"  // whoever proves nothing
 )
 
 // transportDetails hands an identity to nexus, under the one key of the
@@ -53,26 +56,32 @@ type rule struct {
 	why      string
 }
 
-// policy says who may do what: what no rule of a role reserves is allowed to
-// it. A subscription by a pattern is one to all that could match.
+// policy says what no role but others may use, whatever is granted to a device. A
+// subscription by a pattern is one to all that could match.
 var policy = map[string]map[wamp.MessageType]rule{
 	roleDaemon: {},
 	roleOwner: {
 		wamp.REGISTER: {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
 		wamp.PUBLISH:  {[]string{wire.Meta}, "only the router publishes wamp.*"},
 	},
-	roleDevice: {
-		wamp.REGISTER:  {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
-		wamp.PUBLISH:   {[]string{wire.Namespace, wire.Meta}, "only the daemon publishes org.deskconn.* and wamp.*"},
-		wamp.CALL:      {[]string{wire.Meta, wire.Namespace + "status"}, "only the owner of this daemon calls wamp.* and org.deskconn.status"},
-		wamp.SUBSCRIBE: {[]string{wire.Meta}, "only the owner of this daemon subscribes to wamp.*, or to what could match it"},
-	},
+	roleDevice: ownersOnly,
+	roleGuest:  ownersOnly,
 }
 
-// authorizer applies the policy.
-type authorizer struct{}
+var ownersOnly = map[wamp.MessageType]rule{
+	wamp.REGISTER:  {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
+	wamp.PUBLISH:   {[]string{wire.Namespace, wire.Meta}, "only the daemon publishes org.deskconn.* and wamp.*"},
+	wamp.CALL:      {[]string{wire.Meta, wire.Status, wire.Pair}, "only the owner of this daemon calls it"},
+	wamp.SUBSCRIBE: {[]string{wire.Meta}, "only the owner of this daemon subscribes to wamp.*, or to what could match it"},
+}
 
-func (authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
+// authorizer applies the policy, then what is granted to a device.
+type authorizer struct {
+	audience *audience
+	devices  *devices
+}
+
+func (a authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
 	role, _ := s.Details["authrole"].(string)
 	rules, known := policy[role]
 	if !known {
@@ -85,7 +94,19 @@ func (authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
 			return false, fmt.Errorf("%q is reserved: %s", uri, r.why)
 		}
 	}
+	action, isAction := actions[msg.MessageType()]
+	if role != roleDevice || !isAction {
+		return true, nil
+	}
+	if g := a.audience.find(s.ID); g == nil || !a.devices.allow(g.identity, action, uri, match) {
+		return false, fmt.Errorf("%q is not granted to this device", uri)
+	}
 	return true, nil
+}
+
+// actions are the messages that a device needs a scope for.
+var actions = map[wamp.MessageType]trust.Action{
+	wamp.CALL: trust.Call, wamp.REGISTER: trust.Register, wamp.PUBLISH: trust.Publish, wamp.SUBSCRIBE: trust.Subscribe,
 }
 
 // subject is the URI that a message is about, and how it is compared.

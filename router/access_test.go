@@ -24,6 +24,7 @@ func TestPolicy(t *testing.T) {
 		{&wamp.Call{Procedure: "wampx.session"}, true, true},
 		{&wamp.Call{Procedure: "org.deskconn.status"}, true, false},
 		{&wamp.Call{Procedure: "org.deskconn.status.x"}, true, true},
+		{&wamp.Call{Procedure: "org.deskconn.pair"}, true, false},
 		{&wamp.Register{Procedure: "org.x.y"}, true, true},
 		{&wamp.Register{Procedure: "org.deskconn"}, false, false},
 		{&wamp.Register{Procedure: "org.deskconn.x"}, false, false},
@@ -48,7 +49,7 @@ func TestPolicy(t *testing.T) {
 		{&wamp.Yield{}, true, true},
 		{&wamp.Goodbye{}, true, true},
 	} {
-		for role, want := range map[string]bool{roleDaemon: true, roleOwner: c.owner, roleDevice: c.device, "": false, "trusted": false} {
+		for role, want := range map[string]bool{roleDaemon: true, roleOwner: c.owner, roleGuest: c.device, "": false, "trusted": false} {
 			s := &wamp.Session{Details: wamp.Dict{"authrole": role}}
 			may, why := authorizer{}.Authorize(s, c.msg)
 			if may != want {

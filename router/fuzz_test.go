@@ -141,7 +141,7 @@ func FuzzHello(f *testing.F) {
 			f.Add(byte(i), b)
 		}
 	}
-	id := Identity{AuthID: "tcp:127.0.0.1", Role: roleDevice, Method: wire.AuthAnonymous}
+	id := Identity{AuthID: "tcp:127.0.0.1", Role: roleGuest, Method: wire.AuthAnonymous}
 	f.Fuzz(func(t *testing.T, serializer byte, hello []byte) {
 		near, far := socketPair(t)
 		go func() {

@@ -8,6 +8,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -53,6 +54,7 @@ type guard struct {
 	asCaller      wamp.Dict       // and what its calls do
 	toldPublisher bool            // it wants to know who published
 	passing       [1]wamp.Message // what Inbound returns, mostly
+	granted       trust.Scopes    // to its device, when that was last looked at
 }
 
 // request is what was asked for: a topic, or a procedure.

@@ -48,13 +48,22 @@ func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) 
 	if err := p.session.Register(ctx, wire.Status, r.answerStatus); err != nil {
 		return err
 	}
-	return p.session.Register(ctx, wire.Describe, func(_ context.Context, call *session.Invocation) (session.Result, error) {
-		args, err := capabilities.Decode(describeTakes, call.Args, call.Kwargs)
-		if err != nil {
-			return session.Result{}, onWire(err)
-		}
-		return session.Result{Args: []any{r.directory.describe(args.Text("uri"))}}, nil
-	})
+	return p.session.Register(ctx, wire.Describe, r.answerDescribe)
+}
+
+var describeTakes = []capabilities.Param{{Name: "uri", Type: capabilities.Text, Optional: true}}
+
+// answerDescribe lists what the caller may use.
+func (r *Router) answerDescribe(_ context.Context, call *session.Invocation) (session.Result, error) {
+	args, err := capabilities.Decode(describeTakes, call.Args, call.Kwargs)
+	if err != nil {
+		return session.Result{}, onWire(err)
+	}
+	list := r.directory.describe(args.Text("uri"))
+	if g := r.audience.find(call.Caller); g != nil && g.identity.Role == roleDevice {
+		list = slices.DeleteFunc(list, func(entry any) bool { return !r.devices.shows(g.identity, entry.(map[string]any)) })
+	}
+	return session.Result{Args: []any{list}}, nil
 }
 
 // Offer makes caps what the daemon offers. What it offers already stays, unless
@@ -110,8 +119,6 @@ func (r *Router) Check(ctx context.Context) error {
 	_, err := describe.session.Call(ctx, wire.Describe, []any{wire.Describe}, nil)
 	return err
 }
-
-var describeTakes = []capabilities.Param{{Name: "uri", Type: capabilities.Text, Optional: true}}
 
 // join attaches a session of the daemon's own for the capability name.
 func (r *Router) join(ctx context.Context, name string) (*part, error) {

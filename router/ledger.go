@@ -29,7 +29,7 @@ type ledger struct {
 	open  map[*account]bool
 	hits  map[string]int64 // by limit
 	ended map[string]int64 // by reason
-	said  map[meeting]said
+	said  fold[meeting]
 
 	draining atomic.Bool // no call is taken any more
 }
@@ -37,18 +37,10 @@ type ledger struct {
 // meeting is a limit, and who met it.
 type meeting struct{ limit, peer string }
 
-// said is when the log last had a line about a limit, and how often it was met
-// since then.
-type said struct {
-	at    time.Time
-	since int
-}
-
 func newLedger(log *slog.Logger) *ledger {
 	return &ledger{
 		log: log, began: time.Now(),
 		open: map[*account]bool{}, hits: map[string]int64{}, ended: map[string]int64{},
-		said: map[meeting]said{},
 	}
 }
 
@@ -82,14 +74,6 @@ func (a *account) attach(conn *transport.Conn, g *guard) {
 	a.conn, a.guard = conn, g
 }
 
-const (
-	// sayEvery is how rarely the log has a line about one limit and one peer: who
-	// goes over it may come back at once, and bring a crowd.
-	sayEvery = 10 * time.Second
-	// maxSaid is of how many limits and peers the log is kept in mind.
-	maxSaid = 256
-)
-
 // hit counts what went over limit. A peer must not be able to fill the log.
 func (a *account) hit(limit, message string) {
 	l := a.ledger
@@ -100,15 +84,9 @@ func (a *account) hit(limit, message string) {
 	if a.session != 0 { // strangers have one line together
 		about.peer = a.identity.AuthID
 	}
-	s := l.said[about]
-	if s.since++; time.Since(s.at) >= sayEvery {
-		l.log.Warn("over a limit", "limit", limit, "peer", a.identity.AuthID, "message", message, "times", s.since)
-		s = said{at: time.Now()}
+	if times, due := l.said.note(about, time.Now()); due {
+		l.log.Warn("over a limit", "limit", limit, "peer", a.identity.AuthID, "message", message, "times", times)
 	}
-	if len(l.said) >= maxSaid {
-		clear(l.said)
-	}
-	l.said[about] = s
 }
 
 // tooMany refuses what goes over a limit of the session.

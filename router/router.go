@@ -16,6 +16,7 @@ import (
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 	Origins      []string      // of pages that may use a websocket, beside our own
 	Backlog      int           // bytes that may wait to be written to all sessions together; 0 is no bound
 	Drain        time.Duration // how long Close waits for calls in flight
+	Trust        *trust.Store  // the devices that may come in over the network; nil is none
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -45,6 +47,8 @@ type Router struct {
 	quiet     *time.Timer
 	host      host
 	door      *door
+	devices   *devices
+	stop      context.CancelFunc // of what runs beside the sessions
 
 	mu        sync.Mutex
 	name      string
@@ -65,6 +69,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
 		log: opts.Log, name: opts.Name, limits: opts,
 		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
+		devices: newDevices(opts.Trust, opts.Log), stop: func() {},
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	r.door, r.quiet = newDoor(opts.Door), r.newQuiet()
@@ -72,7 +77,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		URI:               wire.Realm,
 		AllowDisclose:     true,
 		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthAnonymous}},
-		Authorizer:        authorizer{},
+		Authorizer:        authorizer{r.audience, r.devices},
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,
 		MetaStrict:        true,
@@ -86,6 +91,11 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	if err := r.startHost(ctx, opts.Capabilities); err != nil {
 		r.Close()
 		return nil, err
+	}
+	if opts.Trust != nil {
+		var background context.Context
+		background, r.stop = context.WithCancel(context.Background())
+		r.serving.Go(func() { r.watchDevices(background) })
 	}
 	return r, nil
 }
@@ -219,6 +229,7 @@ func (r *Router) Close() {
 	r.mu.Lock()
 	r.closing = true
 	r.quiet.Stop()
+	r.stop()
 	for _, ln := range r.listeners {
 		_ = ln.Close()
 	}

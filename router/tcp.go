@@ -94,7 +94,7 @@ func firstByte(nc net.Conn) (byte, error) {
 // message.
 func (r *Router) greetStranger(nc net.Conn) (*transport.Conn, *account, error) {
 	v := r.door.enter(nc)
-	a := r.ledger.begin(Identity{AuthID: "tcp:" + remote(nc).String(), Role: roleDevice, Method: wire.AuthAnonymous})
+	a := r.ledger.begin(Identity{AuthID: "tcp:" + remote(nc).String(), Role: roleGuest, Method: wire.AuthAnonymous})
 	conn, err := r.receive(v, a)
 	if err != nil {
 		v.leave(false)

@@ -55,7 +55,7 @@ func TestStrangerIsADevice(t *testing.T) {
 			"roles": everyRole["roles"], "authid": "uid:0", "authrole": roleOwner, "authmethods": wamp.List{wire.AuthPeerCred},
 		}})
 		d := s.receive(conn).(*wamp.Welcome).Details
-		if d["authid"] != "tcp:127.0.0.1" || d["authrole"] != roleDevice || d["authmethod"] != wire.AuthAnonymous {
+		if d["authid"] != "tcp:127.0.0.1" || d["authrole"] != roleGuest || d["authmethod"] != wire.AuthAnonymous {
 			t.Errorf("WELCOME %v", d)
 		}
 		s.answers(conn)

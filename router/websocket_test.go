@@ -32,7 +32,7 @@ func TestWebsocketPeer(t *testing.T) {
 		conn := s.surf(c)
 		s.send(conn, &wamp.Hello{Realm: wire.Realm, Details: everyRole})
 		welcome, ok := s.receive(conn).(*wamp.Welcome)
-		if !ok || welcome.Details["authrole"] != roleDevice || welcome.Details["authid"] != "tcp:127.0.0.1" {
+		if !ok || welcome.Details["authrole"] != roleGuest || welcome.Details["authid"] != "tcp:127.0.0.1" {
 			t.Fatalf("got %+v", welcome)
 		}
 		s.emptied() // who has joined waits no more

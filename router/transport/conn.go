@@ -203,10 +203,16 @@ func (c *Conn) Abort(why *wire.Error) {
 }
 
 // cut ends a session whose peer reads too slowly, and says so. Whoever reads a
-// pipe now and then shall still hear of it, so there is time for that. nexus
-// hears of it at once: nobody may wait for a callee that is cut off.
-func (c *Conn) cut(why *wire.Error) {
-	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}, c.lim.Stall) {
+// pipe now and then shall still hear of it, so there is time for that.
+func (c *Conn) cut(why *wire.Error) { c.dismiss(why, c.lim.Stall) }
+
+// Dismiss ends a session with a reason, which is all that is still sent to it.
+func (c *Conn) Dismiss(why *wire.Error) { c.dismiss(why, c.lim.Flush) }
+
+// dismiss says GOODBYE, and lets the peer have patience to read it. nexus hears of
+// it at once: nobody may wait for a callee that is cut off.
+func (c *Conn) dismiss(why *wire.Error, patience time.Duration) {
+	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}, patience) {
 		go c.part()
 	}
 }

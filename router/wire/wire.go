@@ -25,6 +25,9 @@ const (
 	// Status is the procedure that tells a daemon's owner how it is.
 	Status = Namespace + "status"
 
+	// Pair is the procedure with which a daemon's owner opens a pairing window.
+	Pair = Namespace + "pair"
+
 	// Protocol is the version that travels in HELLO and WELCOME as
 	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
 	Protocol = 1

@@ -1,0 +1,229 @@
+package router
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+	"pgregory.net/rapid"
+
+	"github.com/deskconn/dconn/router/trust"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+func storeOf(t interface {
+	Helper()
+	Fatal(...any)
+	TempDir() string
+}, list ...*trust.Device) *trust.Store {
+	t.Helper()
+	s, err := trust.OpenStore(t.TempDir())
+	if err == nil {
+		err = s.Change(func(l *trust.Devices) error {
+			for _, d := range list {
+				l.Add(d)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func paired(n byte, scopes ...trust.Scope) *trust.Device {
+	return &trust.Device{ID: trust.ID{n}, Name: fmt.Sprint("d", n), Scopes: scopes, Paired: time.Now().UTC()}
+}
+
+// as are the authorizer and a session of a device.
+func as(store *trust.Store, id trust.ID) (authorizer, *wamp.Session) {
+	a := authorizer{newAudience(), newDevices(store, slog.New(slog.DiscardHandler))}
+	a.audience.enter(7, &guard{identity: Identity{AuthID: id.String(), Role: roleDevice, Device: id}})
+	return a, &wamp.Session{ID: 7, Details: wamp.Dict{"authrole": roleDevice}}
+}
+
+func TestDevicesMay(t *testing.T) {
+	store := storeOf(t, paired(1, "test", "call:org.x", "subscribe:org.news", "register:org.mine", "publish:org.loud", "call:org.deskconn", "subscribe:org"))
+	a, s := as(store, trust.ID{1})
+	stranger, theirs := as(store, trust.ID{2})
+	subscribe := func(topic wamp.URI, match string) wamp.Message {
+		return &wamp.Subscribe{Topic: topic, Options: wamp.Dict{"match": match}}
+	}
+	for _, row := range []struct {
+		msg  wamp.Message
+		want bool
+	}{
+		{&wamp.Call{Procedure: wire.Describe}, true},
+		{&wamp.Call{Procedure: "org.deskconn.test.set"}, true},
+		{&wamp.Call{Procedure: "org.x.y"}, true},
+		{&wamp.Call{Procedure: "org.xy"}, false},
+		{&wamp.Call{Procedure: wire.Status}, false},
+		{&wamp.Call{Procedure: wire.Pair}, false},
+		{&wamp.Call{Procedure: "wamp.session.list"}, false},
+		{subscribe("org.deskconn.test.on_x", "exact"), true},
+		{subscribe("org.news.", "prefix"), true},
+		{subscribe("org.", "prefix"), true},
+		{subscribe("or", "prefix"), false},
+		{subscribe("", "prefix"), false},
+		{subscribe("..", "wildcard"), false},
+		{subscribe("wamp.session.on_join", "exact"), false},
+		{&wamp.Register{Procedure: "org.mine.a"}, true},
+		{&wamp.Register{Procedure: "org.other"}, false},
+		{&wamp.Register{Procedure: "org.deskconn.test.set"}, false},
+		{&wamp.Publish{Topic: "org.loud"}, true},
+		{&wamp.Publish{Topic: "org.deskconn.test.on_x"}, false},
+		{&wamp.Yield{}, true},
+		{&wamp.Unsubscribe{}, true},
+	} {
+		if may, why := a.Authorize(s, row.msg); may != row.want {
+			t.Errorf("%s %+v: %v (%v)", row.msg.MessageType(), row.msg, may, why)
+		}
+		_, isAction := actions[row.msg.MessageType()]
+		if may, _ := stranger.Authorize(theirs, row.msg); isAction && may {
+			t.Errorf("a stranger may %s %+v", row.msg.MessageType(), row.msg)
+		}
+	}
+	if may, _ := a.Authorize(&wamp.Session{ID: 8, Details: s.Details}, &wamp.Call{Procedure: "org.x"}); may {
+		t.Error("a session that nobody knows may call")
+	}
+}
+
+// What a device was refused is in the audit log, once for a burst.
+func TestDeniedIsAudited(t *testing.T) {
+	store := storeOf(t, paired(1))
+	a, s := as(store, trust.ID{1})
+	for range 50 {
+		if may, _ := a.Authorize(s, &wamp.Call{Procedure: "org.deskconn.test.set"}); may {
+			t.Fatal("it may")
+		}
+	}
+	var list []trust.Entry
+	if err := trust.OpenAudit(store.Dir()).Entries(func(e trust.Entry) error { list = append(list, e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].Event != "denied" || list[0].Name != "d1" || list[0].URI != "org.deskconn.test.set" || list[0].Action != "call" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// Whatever is granted, revoked, renamed or expires, and whoever restarts: what is
+// allowed is what the store says at that moment, compared with a model that knows
+// nothing of how it is written.
+func TestModelOfGrants(t *testing.T) {
+	uris := []string{"org.deskconn.test.set", "org.deskconn.tests.set", "org.x", "org.x.y", "org.xy", "org.deskconn.status", "wamp.session.list"}
+	scopes := []trust.Scope{"test", "call:org.x", "subscribe:org.x", "publish:org.x", "register:org.x", "call:org"}
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir()
+		store, err := trust.OpenStore(dir)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		model, expired := map[trust.ID][]trust.Scope{}, map[trust.ID]bool{}
+		pick := func() trust.ID { return trust.ID{byte(rapid.IntRange(1, 3).Draw(rt, "device"))} }
+		update := func(change func(*trust.Devices)) {
+			// always by another than the daemon's own
+			other, err := trust.OpenStore(dir)
+			if err == nil {
+				err = other.Change(func(l *trust.Devices) error { change(l); return nil })
+			}
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"grant": func(rt *rapid.T) {
+				id, scope := pick(), rapid.SampledFrom(scopes).Draw(rt, "scope")
+				update(func(l *trust.Devices) {
+					d := l.ByID(id)
+					if d == nil {
+						d = paired(id[0])
+						l.Add(d)
+					}
+					if !slices.Contains(d.Scopes, scope) {
+						d.Scopes = append(d.Scopes, scope)
+					}
+				})
+				if !slices.Contains(model[id], scope) {
+					model[id] = append(model[id], scope)
+				}
+			},
+			"deny": func(rt *rapid.T) {
+				id, scope := pick(), rapid.SampledFrom(scopes).Draw(rt, "scope")
+				update(func(l *trust.Devices) {
+					if d := l.ByID(id); d != nil {
+						d.Scopes = slices.DeleteFunc(d.Scopes, func(s trust.Scope) bool { return s == scope })
+					}
+				})
+				model[id] = slices.DeleteFunc(model[id], func(s trust.Scope) bool { return s == scope })
+			},
+			"revoke": func(rt *rapid.T) {
+				id := pick()
+				update(func(l *trust.Devices) { l.Remove(id) })
+				delete(model, id)
+				delete(expired, id)
+			},
+			"expire": func(rt *rapid.T) {
+				id := pick()
+				update(func(l *trust.Devices) {
+					if d := l.ByID(id); d != nil {
+						d.Expires = time.Now().Add(-time.Second)
+						expired[id] = true
+					}
+				})
+			},
+			"renew": func(rt *rapid.T) {
+				id := pick()
+				update(func(l *trust.Devices) {
+					if d := l.ByID(id); d != nil {
+						d.Expires = time.Time{}
+						expired[id] = false
+					}
+				})
+			},
+			"restart": func(rt *rapid.T) {
+				if store, err = trust.OpenStore(dir); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"": func(rt *rapid.T) {
+				id, uri := pick(), rapid.SampledFrom(uris).Draw(rt, "uri")
+				match := rapid.SampledFrom([]string{"exact", "prefix", "wildcard"}).Draw(rt, "match")
+				a, s := as(store, id)
+				for _, msg := range []wamp.Message{
+					&wamp.Call{Procedure: wamp.URI(uri)}, &wamp.Publish{Topic: wamp.URI(uri)}, &wamp.Register{Procedure: wamp.URI(uri)},
+					&wamp.Subscribe{Topic: wamp.URI(uri + "."), Options: wamp.Dict{"match": match}},
+				} {
+					want := !expired[id] && modelAllows(model[id], msg)
+					if may, _ := a.Authorize(s, msg); may != want {
+						rt.Fatalf("%v, %s %+v: %v with %v", id[0], msg.MessageType(), msg, may, model[id])
+					}
+				}
+			},
+		})
+	})
+}
+
+// modelAllows is the rule as a user would say it.
+func modelAllows(scopes []trust.Scope, msg wamp.Message) bool {
+	uri, match := subject(msg)
+	verb := strings.ToLower(msg.MessageType().String())
+	owned := strings.HasPrefix(uri, "org.deskconn") && (verb == "register" || verb == "publish")
+	if strings.HasPrefix(uri, "wamp") || verb == "call" && uri == wire.Status || owned {
+		return false
+	}
+	for _, s := range scopes {
+		space, right := strings.CutPrefix(string(s), verb+":")
+		if s == "test" && (verb == "call" || verb == "subscribe") {
+			space, right = "org.deskconn.test", true
+		}
+		if right && (uri == space && match != "prefix" || strings.HasPrefix(uri, space+".")) {
+			return true
+		}
+	}
+	return false
+}
