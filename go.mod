@@ -3,6 +3,7 @@ module github.com/deskconn/dconn
 go 1.26
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	github.com/coreos/go-systemd/v22 v22.5.0
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/gammazero/nexus/v3 v3.3.0
