@@ -46,6 +46,15 @@ func (a Args) Int(name string) int64 { v, _ := a[name].(int64); return v }
 // Text is an argument of type Text, "" if absent.
 func (a Args) Text(name string) string { v, _ := a[name].(string); return v }
 
+// Float is an argument of type Float, 0 if absent.
+func (a Args) Float(name string) float64 { v, _ := a[name].(float64); return v }
+
+// Bool is an argument of type Bool, false if absent.
+func (a Args) Bool(name string) bool { v, _ := a[name].(bool); return v }
+
+// List is an argument of type List, nil if absent.
+func (a Args) List(name string) []any { v, _ := a[name].([]any); return v }
+
 // Decode checks what came over the wire against params. It is the only place
 // where wire values get their meaning: 80 is int64 from one serializer,
 // uint64 or 80.0 from another. Every error is an ErrInvalid.

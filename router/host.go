@@ -45,8 +45,10 @@ func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) 
 	if err != nil {
 		return err
 	}
-	if err := p.session.Register(ctx, wire.Status, r.answerStatus); err != nil {
-		return err
+	for procedure, answer := range map[string]session.Handler{wire.Status: r.answerStatus, wire.Pair: r.answerPair} {
+		if err := p.session.Register(ctx, procedure, answer); err != nil {
+			return err
+		}
 	}
 	return p.session.Register(ctx, wire.Describe, r.answerDescribe)
 }

@@ -4,10 +4,12 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	nexus "github.com/gammazero/nexus/v3/router"
@@ -15,6 +17,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/pairing"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
@@ -29,10 +32,11 @@ type Options struct {
 	Transport    transport.Limits
 	Session      SessionLimits
 	Door         DoorLimits
-	Origins      []string      // of pages that may use a websocket, beside our own
-	Backlog      int           // bytes that may wait to be written to all sessions together; 0 is no bound
-	Drain        time.Duration // how long Close waits for calls in flight
-	Trust        *trust.Store  // the devices that may come in over the network; nil is none
+	Origins      []string         // of pages that may use a websocket, beside our own
+	Backlog      int              // bytes that may wait to be written to all sessions together; 0 is no bound
+	Drain        time.Duration    // how long Close waits for calls in flight
+	Certificate  *tls.Certificate // this machine's identity; nil speaks no TLS
+	Trust        *trust.Store     // the devices that may come in over the network; nil is none
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -49,6 +53,8 @@ type Router struct {
 	door      *door
 	devices   *devices
 	stop      context.CancelFunc // of what runs beside the sessions
+	pairing   sync.Mutex         // held while a window is open
+	window    atomic.Pointer[pairing.Window]
 
 	mu        sync.Mutex
 	name      string

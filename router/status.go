@@ -39,9 +39,7 @@ func (r *Router) answerStatus(ctx context.Context, call *session.Invocation) (se
 }
 
 func (r *Router) aboutDaemon(sessions int) map[string]any {
-	r.mu.Lock()
-	name := r.name
-	r.mu.Unlock()
+	name := r.called()
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	return map[string]any{
@@ -59,6 +57,13 @@ func (l *ledger) waiting() (n int) {
 		}
 	}
 	return n
+}
+
+// called is the daemon's name.
+func (r *Router) called() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.name
 }
 
 // Rename gives the daemon another name.

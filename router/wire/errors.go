@@ -35,6 +35,8 @@ const (
 	ErrSlowConsumer = Namespace + "error.slow_consumer"
 	// ErrLimit: the session went over one of the router's limits.
 	ErrLimit = Namespace + "error.limit"
+	// ErrPairing: a pairing window has closed for too many wrong codes.
+	ErrPairing = Namespace + "error.pairing_locked"
 	// ErrLost is never sent: it names a connection that ended without a word.
 	ErrLost = Namespace + "error.connection_lost"
 )
@@ -123,6 +125,7 @@ var sentences = map[string]string{
 	ErrExecFailed:                     "the command behind this failed",
 	ErrBusy:                           "busy with other calls",
 	ErrLimit:                          "over a limit",
+	ErrPairing:                        "too many wrong pairing codes",
 	ErrCalleeLost:                     "the callee went away during the call",
 	ErrSlowConsumer:                   "cut off for reading too slowly",
 	ErrLost:                           "the connection was lost",

@@ -28,6 +28,14 @@ const (
 	// Pair is the procedure with which a daemon's owner opens a pairing window.
 	Pair = Namespace + "pair"
 
+	// Port is the TCP port of a daemon, unless that is taken.
+	Port = 5020
+
+	// ALPN names what devices speak over TLS (RFC 7301), ALPNPair what machines do
+	// that are about to be paired.
+	ALPN     = "dconn/1"
+	ALPNPair = "dconn-pair/1"
+
 	// Protocol is the version that travels in HELLO and WELCOME as
 	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
 	Protocol = 1
