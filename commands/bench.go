@@ -70,6 +70,7 @@ const maxBench = 10000
 
 func (o *benchOptions) addFlags(f *pflag.FlagSet, window int, what string) {
 	o.target.addFlags(f, 10*time.Second, "give up if the router does not answer for this long; 0 waits for ever")
+	o.addDeviceFlags(f)
 	o.addRouterFlags(f)
 	o.output.addFlags(o.streams, f, "table", "json", "ndjson", "template")
 	o.duration = seconds(5 * time.Second)

@@ -59,6 +59,7 @@ func newCall(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
+	o.addDeviceFlags(f)
 	o.message.addFlags(f)
 	o.output.addFlags(s, f, "raw", "json", "ndjson", "table", "template")
 	f.BoolVar(&o.progress, "progress", false, "print what the callee sends before its result, too")

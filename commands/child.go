@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/deskconn/dconn/router/trust"
 )
 
 // occasion is what a command is run for: a call or an event.
@@ -27,11 +29,19 @@ func (o *occasion) environment(document []byte) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "DCONN_ARGS_")
 	})
-	env = append(env, "DCONN_URI="+o.uri, "DCONN_CALLER="+o.peer, "DCONN_DEVICE=")
+	env = append(env, "DCONN_URI="+o.uri, "DCONN_CALLER="+o.peer, "DCONN_CALLER_DEVICE="+o.device())
 	if len(document) > maxArgsEnv {
 		return append(env, "DCONN_ARGS_TRUNCATED=1")
 	}
 	return append(env, "DCONN_ARGS_JSON="+strings.TrimSuffix(string(document), "\n"))
+}
+
+// device is the id of the paired device that is the peer, "" on one machine.
+func (o *occasion) device() string {
+	if _, err := trust.ParseID(o.peer); err != nil {
+		return ""
+	}
+	return o.peer
 }
 
 // texts are the arguments as placeholders and $1 show them.

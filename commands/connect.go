@@ -11,12 +11,15 @@ import (
 
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
 // target is the router a command talks to, and for how long.
 type target struct {
 	socket string
+	device string // a paired one instead of the daemon here
+	state  string
 	router string // the URL of another than the daemon, with its realm
 	realm  string
 	wait   seconds
@@ -26,6 +29,38 @@ func (t *target) addFlags(f *pflag.FlagSet, wait time.Duration, meaning string) 
 	f.StringVar(&t.socket, "socket", "", "unix socket `PATH` of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
 	t.wait = seconds(wait)
 	f.VarP(&t.wait, "wait", "W", meaning)
+}
+
+// addDeviceFlags adds those of commands that also speak to paired devices.
+func (t *target) addDeviceFlags(f *pflag.FlagSet) {
+	f.StringVarP(&t.device, "device", "d", "", "paired `DEVICE` to use instead of the daemon here: its name, the beginning of its id, or HOST[:PORT]")
+	addState(f, &t.state)
+}
+
+// addState adds the flag that says where this machine's identity is.
+func addState(f *pflag.FlagSet, dir *string) {
+	f.StringVar(dir, "state", "", "directory `PATH` of this machine's key and paired devices (default: $XDG_STATE_HOME/dconn, else ~/.local/state/dconn)")
+}
+
+// stateDir is that directory.
+func stateDir(given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	dir, err := trust.DefaultDir()
+	if err != nil {
+		return "", own("%v", err).hint("--state PATH")
+	}
+	return dir, nil
+}
+
+// openHome opens this machine's identity and the devices that it knows.
+func openHome(given string) (*client.Home, error) {
+	dir, err := stateDir(given)
+	if err != nil {
+		return nil, err
+	}
+	return client.OpenHome(dir)
 }
 
 // addRouterFlags adds those of commands that also speak to other routers.
@@ -40,6 +75,8 @@ func (t *target) checkRouter(f *pflag.FlagSet) error {
 	switch {
 	case t.router == "" && f.Changed("realm"):
 		return usage("--realm needs --router").hint("--router unix:///PATH --realm %s", t.realm)
+	case t.router != "" && t.device != "":
+		return usage("--device does not go with --router").hint("--router %s", t.router)
 	case t.router == "":
 		return nil
 	case f.Changed("router") && f.Changed("socket"):
@@ -51,14 +88,24 @@ func (t *target) checkRouter(f *pflag.FlagSet) error {
 // dial joins the router.
 func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	if t.router != "" {
-		return client.DialURL(ctx, t.router, t.realm, "dconn/"+version)
+		return client.DialURL(ctx, t.router, t.realm, agent())
+	}
+	if t.device != "" {
+		home, err := openHome(t.state)
+		if err != nil {
+			return nil, err
+		}
+		return home.DialDevice(ctx, t.device, agent())
 	}
 	path := t.socket
 	if path == "" {
 		path = client.FindSocket()
 	}
-	return client.Dial(ctx, path, "dconn/"+version)
+	return client.Dial(ctx, path, agent())
 }
+
+// agent is what this program calls itself to routers.
+func agent() string { return "dconn/" + version }
 
 // dialInTime joins the router within -W, for longer than that.
 func (t *target) dialInTime(ctx context.Context) (*session.Session, error) {

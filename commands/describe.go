@@ -41,6 +41,7 @@ func newDescribe(s *streams) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.target.addFlags(f, 10*time.Second, "give up after this long; 0 waits for ever")
+	o.addDeviceFlags(f)
 	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
 	return cmd
 }

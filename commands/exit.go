@@ -51,7 +51,8 @@ var codes = []struct {
 		[]string{wire.ErrNotAuthorized, wire.ErrAuthorization}, ""},
 	{exitUnreachable, "unreachable, refused, or the connection or the callee was lost",
 		[]string{wire.ErrCalleeLost, wire.ErrSlowConsumer, wire.ErrLost, wire.ErrNetworkFailure, "wamp.close."}, ""},
-	{exitIdentity, "wrong pairing code, or another identity than expected at this address", nil, ""},
+	{exitIdentity, "wrong pairing code, or another identity than expected at this address",
+		[]string{wire.ErrPairing}, "a while helps, or on the machine that shows the code: dconn pair --reset"},
 	{exitOwn, "this process's own socket, config, key, file or command", nil, ""},
 	{exitProtocol, "the peer broke the protocol, or events may be missing with --strict",
 		[]string{wire.ErrProtocolViolation, wire.ErrNoSuchRealm, "wamp.error.no_such_role"}, ""},
@@ -144,6 +145,9 @@ func explain(err error, subject string) *failure {
 			return f
 		}
 		return f.hint("is dconn serve running? start it with: dconn serve &")
+	}
+	if f := explainDevice(err); f != nil {
+		return f
 	}
 	if e, ok := errors.AsType[*client.URLError](err); ok {
 		return usage("%v", e)

@@ -126,6 +126,7 @@ func run(ctx context.Context, s *streams, args []string) error {
 		return cut
 	}
 	f := blame(cmd, explain(err, cmd.Annotations[subjectKey]))
+	hintDevice(cmd, f)
 	if remote := cmd.Flags().Lookup(exitWithRemote); remote != nil && remote.Value.String() == "true" {
 		f.notRemote()
 	}
@@ -163,6 +164,10 @@ func subcommands() []subcommand {
 		{"register", newRegister},
 		{"describe", newDescribe},
 		{"wait", newWait},
+		{"pair", newPair},
+		{"devices", newDevices},
+		{"id", newID},
+		{"audit", newAudit},
 		{"status", newStatus},
 		{"config", newConfig},
 		{"doctor", newDoctor},

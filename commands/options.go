@@ -98,7 +98,7 @@ func environmentText(root *cobra.Command) string {
 		"",
 		"  DCONN_URI             the procedure that was called",
 		"  DCONN_CALLER          who called it, as the router says: uid:1000",
-		"  DCONN_DEVICE          the paired device that called, empty on one machine",
+		"  DCONN_CALLER_DEVICE   the paired device that called, empty on one machine",
 		"  DCONN_ARGS_JSON       {\"args\":[],\"kwargs\":{}}, the arguments",
 		"  DCONN_ARGS_TRUNCATED  1 if they are too long for that (64 KiB)",
 		""))

@@ -47,6 +47,7 @@ func newPublish(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if the router does not answer for this long; 0 waits for ever")
+	o.addDeviceFlags(f)
 	o.message.addFlags(f)
 	o.output.addFormat(s, f, "raw", "json", "ndjson")
 	f.BoolVar(&o.noAck, "no-ack", false, "do not wait until the router has the event")

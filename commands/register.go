@@ -44,7 +44,7 @@ func newRegister(s *streams) *cobra.Command {
 			"",
 			"{0} and {name} in an ARG are replaced by the call's arguments, {{name}} stands for",
 			"{name}. The arguments also arrive as JSON on stdin, {\"args\":[],\"kwargs\":{}}, and",
-			"in the environment: DCONN_URI, DCONN_CALLER, DCONN_DEVICE, DCONN_ARGS_JSON (left",
+			"in the environment: DCONN_URI, DCONN_CALLER, DCONN_CALLER_DEVICE, DCONN_ARGS_JSON (left",
 			"out above 64 KiB, DCONN_ARGS_TRUNCATED=1 then). What the command prints is the",
 			"result, less a last newline; bytes if it is no UTF-8. A status other than 0 is the",
 			"error "+wire.ErrExecFailed+" with exit_code, signal and stderr_tail.",
@@ -77,6 +77,7 @@ func (o *registerOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 10*time.Second, "give up if not registered after this long; 0 waits for ever")
+	o.addDeviceFlags(f)
 	o.addFormat(o.streams, f, "raw", "json", "ndjson")
 	f.BoolVar(&o.shell, "shell", false, "run CMD, a script, by sh")
 	f.BoolVar(&o.worker, "worker", false, "start CMD once, and ask it by lines of JSON")

@@ -63,6 +63,7 @@ func newSubscribe(s *streams) *cobra.Command {
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	o.target.addFlags(f, 0, "stop after this long; 0 goes on for ever")
+	o.addDeviceFlags(f)
 	o.output.addFlags(s, f, "raw", "json", "ndjson", "template")
 	f.IntVarP(&o.count, "count", "n", 0, "stop after `N` events; 0 goes on for ever")
 	f.Var(&o.idle, "idle", "stop when no event came for this long")

@@ -26,7 +26,7 @@ func newWait(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "wait [flags] [URI]",
 		Short:   "wait until the daemon serves, or a procedure is registered",
-		Example: "  dconn serve & dconn wait && dconn call .system.uptime",
+		Example: "  dconn serve & dconn wait && dconn call .system.uptime\n  dconn wait -d pi && dconn call -d pi .gpio.set 17 1",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			if len(words) == 1 {
@@ -39,6 +39,7 @@ func newWait(s *streams) *cobra.Command {
 	}
 	o.addFormat(s, cmd.Flags(), "raw", "json", "ndjson")
 	o.target.addFlags(cmd.Flags(), 30*time.Second, "give up after this long; 0 waits for ever")
+	o.addDeviceFlags(cmd.Flags())
 	return cmd
 }
 
@@ -93,7 +94,11 @@ func (o *waitOptions) try(ctx context.Context) error {
 	if o.uri == "" {
 		return nil
 	}
-	err = awaitProcedure(ctx, s, o.uri)
+	if o.device != "" {
+		err = awaitDescribed(ctx, s, o.uri)
+	} else {
+		err = awaitProcedure(ctx, s, o.uri)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &failure{
 			Code: exitTimeout, WAMP: &wire.Error{URI: wire.ErrTimeout},
@@ -126,6 +131,24 @@ func awaitProcedure(ctx context.Context, s *session.Session, uri string) error {
 		}
 		select {
 		case <-created:
+		case <-s.Done():
+			return s.Err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// awaitDescribed returns once uri is in what a device shows: it tells others of no
+// registration.
+func awaitDescribed(ctx context.Context, s *session.Session, uri string) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		entries, err := describe(ctx, s, uri)
+		if err != nil || len(entries) > 0 {
+			return err
+		}
+		select {
+		case <-time.After(pause):
 		case <-s.Done():
 			return s.Err()
 		case <-ctx.Done():

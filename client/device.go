@@ -1,0 +1,318 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deskconn/dconn/router/session"
+	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Home is what this machine needs to reach devices: its own identity, and the
+// devices that it is paired with.
+type Home struct {
+	Identity *trust.Identity
+	Store    *trust.Store
+}
+
+// OpenHome opens what is in dir, and makes it at its first use.
+func OpenHome(dir string) (*Home, error) {
+	id, err := trust.OpenIdentity(dir)
+	if err != nil {
+		return nil, err
+	}
+	store, err := trust.OpenStore(dir)
+	return &Home{id, store}, err
+}
+
+// UnknownDeviceError says that no device is paired that goes by that name or id.
+type UnknownDeviceError struct {
+	Text  string
+	Names []string // of the devices that there are
+}
+
+// Error says what nobody is called.
+func (e *UnknownDeviceError) Error() string {
+	return fmt.Sprintf("%s: no paired device goes by that name or id", e.Text)
+}
+
+// AmbiguousError says that several devices could be meant.
+type AmbiguousError struct {
+	Text    string
+	Devices trust.Devices
+}
+
+// Error lists them.
+func (e *AmbiguousError) Error() string {
+	var who []string
+	for _, d := range e.Devices {
+		who = append(who, fmt.Sprintf("%s (%s)", d.Name, d.ID.Short()))
+	}
+	return fmt.Sprintf("%s could be %s", e.Text, strings.Join(who, " or "))
+}
+
+// NotPairedError says that who answers at an address is no device that is paired.
+type NotPairedError struct {
+	Address string
+	ID      trust.ID
+}
+
+// Error says where, and who answers.
+func (e *NotPairedError) Error() string {
+	return fmt.Sprintf("%s: %s answers there, which is not paired with this machine", e.Address, e.ID.Short())
+}
+
+// IdentityError says that at an address another machine answers than did before.
+type IdentityError struct {
+	Address, Name string
+	Want, Got     trust.ID
+}
+
+// Error says who was expected, and who answers.
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("%s: %s answers there, expected %s (%s)", e.Address, e.Got.Short(), e.Name, e.Want.Short())
+}
+
+// FindDevice finds the one device that a name, or the beginning of an id, means.
+func FindDevice(list trust.Devices, text string) (*trust.Device, error) {
+	switch found := list.Match(text); len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		e := &UnknownDeviceError{Text: text}
+		for _, d := range list {
+			e.Names = append(e.Names, d.Name)
+		}
+		return nil, e
+	default:
+		return nil, &AmbiguousError{text, found}
+	}
+}
+
+// ParseAddress reads HOST[:PORT]; ok is false for a text that looks like a name: a
+// host has a dot, a colon or brackets in it, or is localhost. The port is wire.Port
+// where none is given.
+func ParseAddress(text string) (address string, ok bool) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil { // no port, or an IPv6 address without brackets
+		host, port = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), strconv.Itoa(wire.Port)
+		if strings.Count(host, ":") == 1 {
+			return "", false
+		}
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /@#?") {
+		return "", false
+	}
+	return net.JoinHostPort(host, port), strings.ContainsAny(text, ".:[") || text == "localhost"
+}
+
+// DialDevice joins the router of a paired device, which text names by its name,
+// the beginning of its id, or HOST[:PORT].
+func (h *Home) DialDevice(ctx context.Context, text, agent string) (*session.Session, error) {
+	list, err := h.Store.Devices()
+	if err != nil {
+		return nil, err
+	}
+	who := &callee{home: h, label: text}
+	device, err := FindDevice(list, text)
+	_, unknown := errors.AsType[*UnknownDeviceError](err)
+	address, isAddress := ParseAddress(text)
+	switch {
+	case err == nil:
+		who.device, who.addresses = device, device.Address
+	case unknown && isAddress:
+		who.addresses = []string{address}
+	default:
+		return nil, err
+	}
+	return who.join(ctx, agent)
+}
+
+// callee is a device that is about to be reached.
+type callee struct {
+	home      *Home
+	label     string
+	device    *trust.Device // nil: whoever of the paired ones answers
+	addresses []string
+}
+
+func (c *callee) join(ctx context.Context, agent string) (*session.Session, error) {
+	if len(c.addresses) == 0 {
+		return nil, &UnreachableError{URL: c.label, Cause: errors.New("no address of it is known")}
+	}
+	link, err := c.race(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := transport.Dial(link.Conn, transport.CBOR, limits())
+	if err != nil {
+		return nil, err
+	}
+	s, err := session.Join(ctx, conn, agent)
+	if err == nil {
+		c.home.reached(link.id, link.address)
+	}
+	return s, err
+}
+
+// link is a connection to a device, which has proved to be it.
+type link struct {
+	*tls.Conn
+	id      trust.ID
+	address string
+}
+
+// stagger is how long an address may take before the next is tried beside it.
+const stagger = 150 * time.Millisecond
+
+// race tries the addresses, the first at once, and takes the first that the device
+// answers at. Where none does, the error is that of the first.
+func (c *callee) race(ctx context.Context) (*link, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type outcome struct {
+		link *link
+		err  error
+		rank int
+	}
+	outcomes := make(chan outcome, len(c.addresses))
+	start := func(rank int) {
+		go func() {
+			l, err := c.reach(ctx, c.addresses[rank])
+			outcomes <- outcome{l, err, rank}
+		}()
+	}
+	start(0)
+	started, failed, errs := 1, 0, make([]error, len(c.addresses))
+	for {
+		var next <-chan time.Time
+		if started < len(c.addresses) {
+			next = time.After(stagger)
+		}
+		select {
+		case o := <-outcomes:
+			if o.err == nil {
+				go func(left int) { // the others come too late
+					for range left {
+						if late := <-outcomes; late.link != nil {
+							_ = late.link.Close()
+						}
+					}
+				}(started - failed - 1)
+				return o.link, nil
+			}
+			errs[o.rank] = o.err
+			if failed++; failed == len(c.addresses) {
+				return nil, errs[0]
+			}
+			if started == failed { // nobody is on the way
+				start(started)
+				started++
+			}
+		case <-next:
+			start(started)
+			started++
+		}
+	}
+}
+
+// reach connects to an address, and sees who is there.
+func (c *callee) reach(ctx context.Context, address string) (*link, error) {
+	nc, err := place{url: c.at(address), network: "tcp", address: address}.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{address: address}
+	l.Conn = tls.Client(nc, c.home.tls(wire.ALPN, func(state tls.ConnectionState) error {
+		l.id = trust.IDOf(state.PeerCertificates[0])
+		return c.recognise(address, l.id)
+	}))
+	if err := l.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, c.failure(ctx, address, err)
+	}
+	return l, nil
+}
+
+// tls is the configuration of a client that shows who it is. No authority vouches
+// for the server: it is known by its key.
+func (h *Home) tls(protocol string, verify func(tls.ConnectionState) error) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		NextProtos:             []string{protocol},
+		Certificates:           []tls.Certificate{h.Identity.Certificate()},
+		InsecureSkipVerify:     true,
+		VerifyConnection:       verify,
+		SessionTicketsDisabled: true,
+	}
+}
+
+// at names an address of the device.
+func (c *callee) at(address string) string {
+	if c.device == nil {
+		return address
+	}
+	return fmt.Sprintf("%s (%s)", c.device.Name, address)
+}
+
+// recognise says what is wrong with who answers at an address.
+func (c *callee) recognise(address string, id trust.ID) error {
+	if c.device != nil {
+		if id != c.device.ID {
+			return &IdentityError{address, c.device.Name, c.device.ID, id}
+		}
+		return nil
+	}
+	list, err := c.home.Store.Devices()
+	if err != nil || list.ByID(id) != nil {
+		return err
+	}
+	for _, d := range list {
+		for _, a := range d.Address {
+			if a == address {
+				return &IdentityError{address, d.Name, d.ID, id}
+			}
+		}
+	}
+	return &NotPairedError{address, id}
+}
+
+// failure is why a handshake failed. A machine that took over the address of a
+// device is not that device: nobody is there. Only where the address was given by
+// hand is it said that somebody else is.
+func (c *callee) failure(ctx context.Context, address string, err error) error {
+	other, isOther := errors.AsType[*IdentityError](err)
+	_, isStranger := errors.AsType[*NotPairedError](err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isOther && c.device != nil:
+		return &UnreachableError{URL: c.at(address), Cause: fmt.Errorf("another machine is there now, %s", other.Got.Short())}
+	case isOther || isStranger:
+		return err
+	}
+	return &UnreachableError{URL: c.at(address), Cause: fmt.Errorf("no dconn answers there: %w", bare(err))}
+}
+
+// reached notes where a device answered, for the next time. What cannot be noted
+// costs a little time then.
+func (h *Home) reached(id trust.ID, address string) {
+	if d, known := h.Store.Find(id); known && len(d.Address) > 0 && d.Address[0] == address {
+		return
+	}
+	_ = h.Store.Change(func(list *trust.Devices) error {
+		if d := list.ByID(id); d != nil {
+			d.Reached(address)
+		}
+		return nil
+	})
+}

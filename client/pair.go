@@ -1,0 +1,113 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/deskconn/dconn/router/pairing"
+	"github.com/deskconn/dconn/router/trust"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+// Pairing is what somebody who typed a pairing code wants.
+type Pairing struct {
+	Address string // HOST:PORT
+	Secret  pairing.Secret
+	Own     string // this machine's name
+	Name    string // what to call the other here, "" for what it calls itself
+	Agent   string
+}
+
+// Pair pairs this machine with the one at an address that shows a code, and comes
+// back to it once to confirm. It returns that device and what this machine may do
+// there. The errors of the exchange are those of package pairing.
+func (h *Home) Pair(ctx context.Context, p Pairing) (trust.Device, []string, error) {
+	id, theirs, err := h.exchange(ctx, p)
+	if err != nil {
+		return trust.Device{}, nil, err
+	}
+	if p.Name == "" {
+		p.Name = theirs.Name
+	}
+	had, again := h.Store.Find(id)
+	if err := h.Store.Change(func(list *trust.Devices) error { p.note(list, id, theirs); return nil }); err != nil {
+		return trust.Device{}, nil, err
+	}
+	if err := h.confirm(ctx, id, p.Agent); err != nil {
+		return trust.Device{}, nil, errors.Join(err, h.Store.Change(func(list *trust.Devices) error {
+			list.Remove(id)
+			if again {
+				list.Add(&had)
+			}
+			return nil
+		}))
+	}
+	d, _ := h.Store.Find(id)
+	return d, theirs.Scopes, nil
+}
+
+// exchange runs this machine's half of dconn-pair/1.
+func (h *Home) exchange(ctx context.Context, p Pairing) (trust.ID, pairing.Introduction, error) {
+	var theirs pairing.Introduction
+	nc, err := place{url: p.Address, network: "tcp", address: p.Address}.reach(ctx)
+	if err != nil {
+		return trust.ID{}, theirs, err
+	}
+	defer func() { _ = nc.Close() }()
+	tc := tls.Client(nc, h.tls(wire.ALPNPair, nil))
+	if err := tc.HandshakeContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			return trust.ID{}, theirs, context.Cause(ctx)
+		}
+		return trust.ID{}, theirs, &UnreachableError{URL: p.Address, Cause: fmt.Errorf("no dconn answers there: %w", bare(err))}
+	}
+	c, err := pairing.NewChannel(tc, h.Identity.ID())
+	if err != nil {
+		return trust.ID{}, theirs, err
+	}
+	theirs, err = pairing.Join(ctx, c, p.Secret, pairing.Introduction{Name: p.Own})
+	return trust.ID(c.Peer), theirs, err
+}
+
+// note adds who showed the code to what this machine knows. What that one may do
+// here stays as it is: pairing gives in one direction.
+func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduction) {
+	d := list.ByID(id)
+	if d == nil {
+		d = &trust.Device{ID: id, Name: p.Name, Scopes: trust.Scopes{}}
+		list.Add(d)
+	}
+	if d.Paired.IsZero() {
+		d.Paired, d.Pending = time.Now().UTC(), nil
+	}
+	for _, a := range theirs.Addresses {
+		d.Reached(a)
+	}
+	d.Reached(p.Address) // which is the one that works from here
+}
+
+// confirm begins a session with the device that was just paired: only then does
+// what it gives hold. A connection that fails is tried again while it still can.
+func (h *Home) confirm(ctx context.Context, id trust.ID, agent string) error {
+	ctx, cancel := context.WithTimeout(ctx, trust.PendingFor)
+	defer cancel()
+	for {
+		s, err := h.DialDevice(ctx, id.String(), agent)
+		if err == nil {
+			s.Leave(ctx)
+			return nil
+		}
+		refused, isRefused := errors.AsType[*wire.Error](err)
+		if isRefused && refused.URI == wire.ErrAuthentication {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}

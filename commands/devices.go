@@ -1,0 +1,319 @@
+package commands
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/capabilities/all"
+	"github.com/deskconn/dconn/client"
+	"github.com/deskconn/dconn/router/pairing"
+	"github.com/deskconn/dconn/router/trust"
+)
+
+type devicesOptions struct {
+	*streams
+
+	output
+	state   string
+	expires time.Time
+}
+
+func newDevices(s *streams) *cobra.Command {
+	o := &devicesOptions{streams: s}
+	cmd := o.command(&cobra.Command{
+		Use:   "devices [flags] [ls|show|rename|grant|deny|revoke]",
+		Short: "list the paired devices, and say what each may do here",
+		Long: lines("List the devices that this machine is paired with, and what each may do here. A",
+			"DEVICE is named by its name or the beginning of its id.",
+			"",
+			"A SCOPE is the name of a capability, which allows its calls and its events, or an",
+			"action with a URI, below which all is meant: call:org.example, subscribe:org.example,",
+			"register:org.example, publish:org.example. What is taken away ends at once: the",
+			"sessions of the device too."),
+		Example: lines("  dconn devices", "  dconn devices grant phone brightness call:org.example.lamp",
+			"  dconn devices grant --expires 7d guest system", "  dconn devices revoke phone"),
+		Args: known,
+	}, func(store *trust.Store, _ *cobra.Command, _ []string) error { return o.ls(store) })
+	cmd.AddCommand(
+		o.command(&cobra.Command{
+			Use: "ls [flags]", Short: "list them", Example: "  dconn devices ls -o json | jq -r '.[].name'", Args: atMost(0),
+		}, func(store *trust.Store, _ *cobra.Command, _ []string) error { return o.ls(store) }),
+		o.command(&cobra.Command{
+			Use: "show [flags] DEVICE", Short: "show all that is known of one", Example: "  dconn devices show pi",
+			Args: exactly(1, "a DEVICE"),
+		}, o.show),
+		o.command(&cobra.Command{
+			Use: "rename [flags] DEVICE NAME", Short: "call one by another name", Example: "  dconn devices rename phone attic-phone",
+			Args: exactly(2, "DEVICE or NAME"),
+		}, o.rename),
+		o.command(&cobra.Command{
+			Use: "grant [flags] DEVICE SCOPE...", Short: "allow it more",
+			Long: lines("Allow a device more than it may do already. --expires is for the device as a whole:",
+				"then it is as if it were not paired."),
+			Example: "  dconn devices grant laptop gpio", Args: atLeast(1, "a DEVICE"),
+		}, o.grant),
+		o.command(&cobra.Command{
+			Use: "deny [flags] DEVICE SCOPE...", Short: "take from it what it was granted",
+			Example: "  dconn devices deny laptop gpio", Args: atLeast(2, "a DEVICE or a SCOPE"),
+		}, o.deny),
+		o.command(&cobra.Command{
+			Use: "revoke [flags] DEVICE...", Short: "forget it: it is not paired any more",
+			Example: "  dconn devices revoke old-phone", Args: atLeast(1, "a DEVICE"),
+		}, o.revoke),
+	)
+	return cmd
+}
+
+// exactly checks the number of words; what names them.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := atLeast(n, what)(cmd, args); err != nil {
+			return err
+		}
+		return atMost(n)(cmd, args)
+	}
+}
+
+// command completes one of the commands, which works on the store.
+func (o *devicesOptions) command(cmd *cobra.Command, do func(*trust.Store, *cobra.Command, []string) error) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		if err := o.check(cmd.Flags()); err != nil {
+			return err
+		}
+		dir, err := stateDir(o.state)
+		if err != nil {
+			return err
+		}
+		store, err := trust.OpenStore(dir)
+		if err != nil {
+			return err
+		}
+		return do(store, cmd, words)
+	}
+	f := cmd.Flags()
+	switch cmd.Name() {
+	case "devices", "ls", "show":
+		o.output.addFlags(o.streams, f, "table", "json", "ndjson", "template")
+	case "grant":
+		f.Var(expiry{&o.expires}, "expires", "when the device is not paired any more: 2h, 30d, 2030-12-31, never")
+		onlyOnCommandLine(f, "expires")
+	}
+	addState(f, &o.state)
+	return cmd
+}
+
+func (o *devicesOptions) ls(store *trust.Store) error {
+	list, err := store.Devices()
+	if err != nil {
+		return err
+	}
+	rows := make([]map[string]any, len(list))
+	for i, d := range list {
+		rows[i] = deviceRow(d)
+		if o.format == "table" {
+			rows[i]["id"] = d.ID.Short()
+			rows[i]["may"] = strings.Join(scopeWords(d.Scopes), " ")
+			rows[i]["address"] = cmp.Or(append(slices.Clone(d.Address), "")[0], fromText(d))
+		}
+	}
+	return o.list([]string{"name", "id", "state", "may", "address", "expires"}, rows)
+}
+
+// deviceRow is a device as a document.
+func deviceRow(d *trust.Device) map[string]any {
+	row := map[string]any{
+		"name": d.Name, "id": d.ID.String(), "scopes": scopeList(d.Scopes), "state": deviceState(d),
+		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": addressList(d),
+	}
+	return row
+}
+
+func deviceState(d *trust.Device) string {
+	switch now := time.Now(); {
+	case d.Expired(now):
+		return "expired"
+	case !d.Known(now):
+		return "unconfirmed"
+	case d.Paired.IsZero():
+		return "pending"
+	}
+	return "paired"
+}
+
+func addressList(d *trust.Device) []any {
+	list := make([]any, len(d.Address))
+	for i, a := range d.Address {
+		list[i] = a
+	}
+	return list
+}
+
+func fromText(d *trust.Device) string {
+	if !d.From.IsValid() {
+		return ""
+	}
+	return d.From.String()
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.RFC3339)
+}
+
+func scopeWords(scopes trust.Scopes) []string {
+	words := make([]string, len(scopes))
+	for i, s := range scopes {
+		words[i] = string(s)
+	}
+	return words
+}
+
+func (o *devicesOptions) show(store *trust.Store, _ *cobra.Command, words []string) error {
+	list, err := store.Devices()
+	if err != nil {
+		return err
+	}
+	d, err := client.FindDevice(list, words[0])
+	if err != nil {
+		return err
+	}
+	row := deviceRow(d)
+	if o.format != "table" || len(o.fields) > 0 {
+		return o.record(row)
+	}
+	var b strings.Builder
+	for _, key := range []string{"name", "id", "state", "scopes", "paired", "expires", "from", "addresses"} {
+		text, err := plainText(row[key])
+		if list, isList := row[key].([]any); isList {
+			parts := make([]string, len(list))
+			for i, v := range list {
+				parts[i], err = plainText(v)
+			}
+			text = strings.Join(parts, " ")
+		}
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			b.WriteString(key + strings.Repeat(" ", 11-len(key)) + oneRow(text) + "\n")
+		}
+	}
+	return o.print([]byte(b.String()))
+}
+
+// change changes one device and notes it in the audit log.
+func (o *devicesOptions) change(store *trust.Store, who, event string, change func(*trust.Devices, *trust.Device) (trust.Scopes, error)) error {
+	var entry trust.Entry
+	err := store.Change(func(list *trust.Devices) error {
+		d, err := client.FindDevice(*list, who)
+		if err != nil {
+			return err
+		}
+		scopes, err := change(list, d)
+		entry = trust.Entry{Event: event, Device: d.ID.String(), Name: d.Name, Scopes: scopes}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return trust.OpenAudit(store.Dir()).Add(entry)
+}
+
+func (o *devicesOptions) rename(store *trust.Store, _ *cobra.Command, words []string) error {
+	name := pairing.CleanName(words[1])
+	if name != words[1] {
+		return usage("a name has 1 to 32 characters that can be seen, got %q", words[1]).hint("dconn devices rename %s %q", words[0], name)
+	}
+	return o.change(store, words[0], "renamed", func(list *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+		for _, other := range *list {
+			if other != d && strings.EqualFold(other.Name, name) {
+				return nil, usage("%s is the name of another device already, %s", name, other.ID.Short())
+			}
+		}
+		d.Name = name
+		return nil, nil
+	})
+}
+
+func (o *devicesOptions) grant(store *trust.Store, cmd *cobra.Command, words []string) error {
+	expires := cmd.Flags().Changed("expires")
+	if len(words) == 1 && !expires {
+		return usage("a SCOPE is missing").hint("%s", cmd.UseLine())
+	}
+	scopes, err := scopesFrom("SCOPE", words[1:])
+	if err != nil {
+		return err
+	}
+	return o.change(store, words[0], "granted", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+		for _, s := range scopes {
+			if !slices.Contains(d.Scopes, s) {
+				d.Scopes = append(d.Scopes, s)
+			}
+		}
+		if expires {
+			d.Expires = o.expires
+		}
+		return scopes, nil
+	})
+}
+
+func (o *devicesOptions) deny(store *trust.Store, _ *cobra.Command, words []string) error {
+	scopes, err := scopesFrom("SCOPE", words[1:])
+	if err != nil {
+		return err
+	}
+	return o.change(store, words[0], "denied_scope", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+		for _, s := range scopes {
+			i := slices.Index(d.Scopes, s)
+			if i < 0 {
+				return nil, usage("%s was not granted %s: it has %s", d.Name, s, cmp.Or(strings.Join(scopeWords(d.Scopes), ", "), "nothing")).hint("dconn devices show %s", d.ID.Short())
+			}
+			d.Scopes = slices.Delete(d.Scopes, i, i+1)
+		}
+		return scopes, nil
+	})
+}
+
+func (o *devicesOptions) revoke(store *trust.Store, _ *cobra.Command, words []string) error {
+	for _, who := range words {
+		err := o.change(store, who, "revoked", func(list *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+			list.Remove(d.ID)
+			return nil, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scopesFrom checks the scopes that somebody named. The name of a capability that
+// does not exist is a slip.
+func scopesFrom(what string, words []string) ([]trust.Scope, error) {
+	var names []string
+	for _, c := range all.New(capabilities.Env{Root: "/", Log: slog.New(slog.DiscardHandler)}) {
+		names = append(names, c.Name)
+	}
+	var scopes []trust.Scope
+	for _, word := range words {
+		scope, err := trust.ParseScope(word)
+		if err != nil {
+			return nil, usage("%s: %v", what, err).hint("capabilities are %s; actions look like call:org.example", strings.Join(names, ", "))
+		}
+		if name := scope.Capability(); name != "" {
+			if f, _ := offered(what, []string{name}, names).(*failure); f != nil {
+				return nil, f.hint("what there is: %s; actions look like call:org.example", strings.Join(names, ", "))
+			}
+		}
+		scopes = append(scopes, scope)
+	}
+	return scopes, nil
+}
