@@ -84,6 +84,7 @@ type service struct {
 }
 
 func runServe(ctx context.Context, o *serveOptions) error {
+	noCore()
 	d := &service{serveOptions: o, level: &slog.LevelVar{}}
 	d.log = o.logger(d.level)
 	options, err := withLimits(o.limit)
