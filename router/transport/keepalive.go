@@ -43,12 +43,13 @@ func (e *ear) attend(c *Conn) {
 }
 
 func (e *ear) Read(b []byte) (int, error) {
-	for {
+	for len(b) > 0 {
 		n, err := e.read(b)
 		if again, err := e.after(n, err); !again {
 			return n, err
 		}
 	}
+	return 0, nil
 }
 
 func (e *ear) read(b []byte) (int, error) {
@@ -75,6 +76,8 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 		e.c.answered()
 	}
 	switch {
+	case n == 0 && err == nil: // that was all
+		return true, nil
 	case e.c == nil || e.c.lim.Keepalive <= 0:
 		return false, err
 	case n > 0:

@@ -10,8 +10,11 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os/exec"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var certificate = sync.OnceValue(func() tls.Certificate {
@@ -160,4 +163,72 @@ func TestHandshakeBytes(t *testing.T) {
 	if <-shaken == nil {
 		t.Error("the client takes it for done")
 	}
+}
+
+// A peer that asks for a new key gets one, though this end has nothing to say: with
+// openssl, for crypto/tls asks for none.
+func TestKeyUpdate(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("no openssl")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	cmd := exec.CommandContext(t.Context(), openssl, "s_client", "-connect", ln.Addr().String(), "-tls1_3", "-msg")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said lockedBuffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tc := TLSServer(nc, serverTLS(), 16<<10)
+	if err := tc.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = in.Write([]byte{magic, 0xf3, 0, 0}) }()
+	conn, err := Accept(tc, testLimits(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		if _, err := io.WriteString(in, "K\n"); err != nil {
+			t.Fatal(err)
+		}
+		for limit := time.Now().Add(10 * time.Second); strings.Count(said.String(), "<<< TLS 1.3, Handshake [length 0005], KeyUpdate") <= n; time.Sleep(time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("no answer to key %d:\n%s", n, said.String())
+			}
+		}
+	}
+	conn.Abandon()
+	drainRecv(conn)
+	_ = in.Close()
+	_ = cmd.Wait()
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

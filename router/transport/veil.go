@@ -126,10 +126,15 @@ func readSocket(fd uintptr, b []byte) (int, error) {
 	return n, nil
 }
 
-// readNow reads what has arrived, or says errAgain.
+// readNow reads what has arrived, or says errAgain. It is 0 and no error where TLS
+// has only been asked for something, and its answer waits.
 func (v *veil) readNow(fd uintptr, b []byte) (int, error) {
 	v.fd = fd
-	return v.tls.Read(b)
+	n, err := v.tls.Read(b)
+	if err == error(errAgain{}) && v.spoke() {
+		return 0, nil
+	}
+	return n, err
 }
 
 // await reads as soon as something arrives.
