@@ -96,7 +96,7 @@ func TestEveryFlagIsASetting(t *testing.T) {
 			text, shown := sample(t, f)
 			one := "DCONN_" + strings.ToUpper(strings.ReplaceAll(strings.Join(append(words, f.Name), "_"), "-", "_"))
 			all := "DCONN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			only := slices.Contains([]string{"input", "kwarg", "listen", "ready-fd"}, f.Name)
+			only := slices.Contains([]string{"input", "kwarg", "ready-fd"}, f.Name)
 			if only {
 				shown = f.DefValue
 			}
@@ -207,7 +207,7 @@ func FuzzConfig(f *testing.F) {
 		cmd, _, _ := root.Find(words)
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			for _, key := range keysOf(cmd, f.Name) {
-				known[key] = known[key] || !slices.Contains([]string{"input", "kwarg", "listen", "ready-fd"}, f.Name)
+				known[key] = known[key] || !slices.Contains([]string{"input", "kwarg", "ready-fd"}, f.Name)
 			}
 		})
 	})

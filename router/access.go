@@ -13,7 +13,7 @@ import (
 // Identity is who the other end of a session is. It comes from the
 // connection, never from what the peer says about itself.
 type Identity struct {
-	AuthID string // "uid:1000", "tcp:127.0.0.1"
+	AuthID string // "uid:1000", the id of a device
 	Role   string
 	Method string // WAMP authmethod
 }

@@ -4,9 +4,11 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -31,6 +33,20 @@ type Options struct {
 	Origins      []string      // of pages that may use a websocket, beside our own
 	Backlog      int           // bytes that may wait to be written to all sessions together; 0 is no bound
 	Drain        time.Duration // how long Close waits for calls in flight
+
+	// Certificate is this machine's identity; nil is that no TLS is spoken.
+	Certificate *tls.Certificate
+	// Known reports whether the machine with that id, the SHA-256 of its
+	// SubjectPublicKeyInfo, is a paired device now, and its name. Nil knows nobody.
+	Known func(id [32]byte) (name string, ok bool)
+	// Pair takes over a connection whose peer wants to pair, from the address from,
+	// until ctx ends; it is closed afterwards. Nil pairs with nobody.
+	Pair func(ctx context.Context, tc *tls.Conn, from string)
+	// Reserved reports whether addr is the last good address of a paired device.
+	// Nil is that none is.
+	Reserved func(addr netip.Addr) bool
+
+	admitAll bool // in tests: strangers are devices, and come from this machine
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -45,6 +61,8 @@ type Router struct {
 	quiet     *time.Timer
 	host      host
 	door      *door
+	closed    context.Context
+	close     context.CancelFunc
 
 	mu        sync.Mutex
 	name      string
@@ -67,11 +85,12 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
-	r.door, r.quiet = newDoor(opts.Door), r.newQuiet()
+	r.door, r.quiet = newDoor(opts.Door, opts.Reserved), r.newQuiet()
+	r.closed, r.close = context.WithCancel(context.Background())
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,
-		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthAnonymous}},
+		Authenticators:    opts.authenticators(),
 		Authorizer:        authorizer{},
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,
@@ -88,6 +107,14 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func (o *Options) authenticators() []auth.Authenticator {
+	all := []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthTLS}}
+	if o.admitAll {
+		all = append(all, authenticator{wire.AuthAnonymous})
+	}
+	return all
 }
 
 // greet takes a connection as far as a session may begin, and opens an account
@@ -218,6 +245,7 @@ func (r *Router) Close() {
 	defer cancel()
 	r.mu.Lock()
 	r.closing = true
+	r.close()
 	r.quiet.Stop()
 	for _, ln := range r.listeners {
 		_ = ln.Close()

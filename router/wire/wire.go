@@ -36,6 +36,20 @@ const (
 	// the peer's uid (SO_PEERCRED, unix(7)).
 	AuthPeerCred = "peercred"
 
+	// AuthTLS is the WAMP authmethod of ALPN: the handshake of TLS has proved which
+	// key the peer has.
+	AuthTLS = "tls"
+
+	// ALPN is the protocol that two daemons, or a daemon and a client of ours,
+	// agree on in TLS: WAMP over a rawsocket, both ends known by their keys.
+	ALPN = "dconn/1"
+
+	// ALPNPair is that of two machines that are to be paired.
+	ALPNPair = "dconn-pair/1"
+
+	// Port is the TCP port of a daemon, unless it is taken.
+	Port = 5020
+
 	// AuthAnonymous is WAMP's authmethod of a peer that proves nothing.
 	AuthAnonymous = "anonymous"
 
