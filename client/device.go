@@ -232,7 +232,7 @@ func (c *callee) reach(ctx context.Context, address string) (*link, error) {
 		return nil, err
 	}
 	l := &link{address: address}
-	l.Conn = tls.Client(nc, c.home.tls(wire.ALPN, func(state tls.ConnectionState) error {
+	l.Conn = transport.TLSClient(nc, c.home.tls(wire.ALPN, func(state tls.ConnectionState) error {
 		l.id = trust.IDOf(state.PeerCertificates[0])
 		return c.recognise(address, l.id)
 	}))

@@ -61,8 +61,8 @@ func runAudit(o *auditOptions) error {
 	if o.format == "table" {
 		for _, row := range rows {
 			row["what"] = row["uri"]
-			if row["what"] == "" {
-				row["what"] = row["scopes"]
+			if list, _ := row["scopes"].([]any); len(list) > 0 {
+				row["what"] = words(row["scopes"])
 			}
 		}
 	}

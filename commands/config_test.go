@@ -98,7 +98,7 @@ func TestEveryFlagIsASetting(t *testing.T) {
 			text, shown := sample(t, f)
 			one := "DCONN_" + strings.ToUpper(strings.ReplaceAll(strings.Join(append(words, f.Name), "_"), "-", "_"))
 			all := "DCONN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			only := slices.Contains([]string{"input", "kwarg", "listen", "ready-fd", "expires"}, f.Name) ||
+			only := slices.Contains([]string{"input", "kwarg", "ready-fd", "expires"}, f.Name) ||
 				words[0] == "pair" && slices.Contains([]string{"name", "code-file", "reset"}, f.Name)
 			if only {
 				shown = f.DefValue
@@ -210,7 +210,7 @@ func FuzzConfig(f *testing.F) {
 		cmd, _, _ := root.Find(words)
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			for _, key := range keysOf(cmd, f.Name) {
-				known[key] = known[key] || !slices.Contains([]string{"input", "kwarg", "listen", "ready-fd"}, f.Name)
+				known[key] = known[key] || !slices.Contains([]string{"input", "kwarg", "ready-fd"}, f.Name)
 			}
 		})
 	})

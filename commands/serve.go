@@ -1,13 +1,16 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -19,6 +22,7 @@ import (
 	"github.com/deskconn/dconn/capabilities/all"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router"
+	"github.com/deskconn/dconn/router/wire"
 )
 
 type serveOptions struct {
@@ -32,6 +36,7 @@ type serveOptions struct {
 	limit   []string
 	readyFD int
 	root    string
+	state   string
 	verbose bool
 
 	flags *pflag.FlagSet // of this command line
@@ -59,9 +64,8 @@ func (o *serveOptions) command() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket `PATH` to serve (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
-	f.StringArrayVar(&o.tcp, "listen", nil, "serve `tcp://127.0.0.1:PORT` too, without authentication, to this machine only")
-	_ = f.MarkHidden("listen") // not to become a habit: no setting and no help
-	onlyOnCommandLine(f, "listen")
+	f.StringArrayVar(&o.tcp, "listen", defaultListen, "serve other machines at `ADDRESS` too, HOST:PORT or :PORT for every interface (none: the unix socket only)")
+	addState(f, &o.state)
 	f.StringVar(&o.name, "name", "", "the name of this machine (default: its host name)")
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
@@ -73,6 +77,17 @@ func (o *serveOptions) command() *cobra.Command {
 	_ = f.MarkHidden("device-root")
 	return cmd
 }
+
+// defaultListen is where a daemon serves other machines.
+var defaultListen = []string{fmt.Sprintf(":%d", wire.Port)}
+
+const (
+	// noListen is --listen for the unix socket only.
+	noListen = "none"
+	// nextPorts is how many ports after wire.Port are tried, where no port is asked
+	// for. Then any will do.
+	nextPorts = 100
+)
 
 // service is a daemon that serves.
 type service struct {
@@ -97,6 +112,9 @@ func runServe(ctx context.Context, o *serveOptions) error {
 		return err
 	}
 	if options.Capabilities, err = o.capabilities(options.Name, d.log); err != nil {
+		return err
+	}
+	if err := o.identify(&options); err != nil {
 		return err
 	}
 	listeners, err := o.listen()
@@ -130,12 +148,11 @@ func (d *service) announce(caps []capabilities.Capability, listeners []net.Liste
 	var open []string
 	for _, ln := range listeners {
 		if ln.Addr().Network() == "tcp" {
-			open = append(open, "tcp://"+ln.Addr().String())
+			open = append(open, ln.Addr().String())
 		}
 	}
 	if len(open) > 0 {
 		where = append(where, "listen", strings.Join(open, ","))
-		d.log.Warn("no authentication: whoever has an account on this machine can connect, and call what it offers", "listen", strings.Join(open, ","))
 	}
 	d.log.Info("serving", where...)
 }
@@ -233,14 +250,33 @@ func offered(flag string, asked, names []string) error {
 	return nil
 }
 
+// identify takes the identity of this machine and the devices that it knows, if it
+// serves any.
+func (o *serveOptions) identify(options *router.Options) error {
+	if !slices.ContainsFunc(o.tcp, func(address string) bool { return address != noListen }) {
+		return nil
+	}
+	home, err := openHome(o.state)
+	if err != nil {
+		f := explain(err, "")
+		return own("%s", f.Message).hint("%s", cmp.Or(f.Hint, "dconn serve --state PATH, or --listen none to serve this machine only"))
+	}
+	certificate := home.Identity.Certificate()
+	options.Certificate, options.Trust = &certificate, home.Store
+	return nil
+}
+
 // listen opens what is asked for; a unix socket comes first.
 func (o *serveOptions) listen() ([]net.Listener, error) {
 	listeners, err := o.listenUnix()
 	if err != nil {
 		return nil, err
 	}
-	for _, url := range o.tcp {
-		ln, err := listenTCP(url)
+	for _, address := range o.tcp {
+		if address == noListen {
+			continue
+		}
+		ln, err := o.listenTCP(address)
 		if err != nil {
 			closeAll(listeners)
 			return nil, err
@@ -250,13 +286,22 @@ func (o *serveOptions) listen() ([]net.Listener, error) {
 	return listeners, nil
 }
 
-func listenTCP(url string) (net.Listener, error) {
-	ln, err := router.ListenTCP(url)
+// listenTCP takes the port that is asked for, or else the default one or one of the
+// next.
+func (o *serveOptions) listenTCP(address string) (net.Listener, error) {
+	next := 0
+	if slices.Equal(o.tcp, defaultListen) {
+		next = nextPorts
+	}
+	ln, err := router.ListenTCP(address, next)
+	if next > 0 && errors.Is(err, syscall.EADDRINUSE) {
+		ln, err = router.ListenTCP(":0", 0)
+	}
 	if _, refused := errors.AsType[*router.AddressError](err); refused {
-		return nil, usage("--listen: %v", err).hint("dconn serve --listen tcp://127.0.0.1:5020")
+		return nil, usage("--listen: %v", err).hint("dconn serve --listen :%d", wire.Port)
 	}
 	if err != nil {
-		return nil, own("--listen %s: %v", url, err).hint("a port that is free is found by: dconn serve --listen tcp://127.0.0.1:0")
+		return nil, own("--listen %s: %v", address, err).hint("a port that is free is found by: dconn serve --listen :0")
 	}
 	return ln, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,14 +27,14 @@ var codecs = []transport.Codec{transport.JSON, transport.MsgPack, transport.CBOR
 
 // bench is a router on a socket of its own, with one small capability.
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	router *Router
 	path   string
 	tcp    string      // its address there
 	ended  chan uint64 // callers whose call of `slow` was ended
 }
 
-func start(t *testing.T) *bench {
+func start(t testing.TB) *bench {
 	t.Helper()
 	return startWith(t, options(transport.DefaultLimits(), SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4}))
 }
@@ -43,7 +44,7 @@ func options(lim transport.Limits, perSession SessionLimits) Options {
 	return Options{Log: slog.New(slog.DiscardHandler), Transport: lim, Session: perSession, Door: patientDoor()}
 }
 
-func startWith(t *testing.T, opts Options) *bench {
+func startWith(t testing.TB, opts Options) *bench {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "dc")
 	if err != nil {
@@ -53,6 +54,10 @@ func startWith(t *testing.T, opts Options) *bench {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	opts.Capabilities = []capabilities.Capability{b.capability()}
+	opts.admitAll = opts.admitAll || opts.Trust == nil
+	if opts.Trust == nil {
+		opts.Certificate, opts.Trust = &server().Certificate, pairedStore(t, netip.Addr{})
+	}
 	if b.router, err = New(ctx, opts); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +65,7 @@ func startWith(t *testing.T, opts Options) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := ListenTCP("tcp://127.0.0.1:0")
+	public, err := ListenTCP("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +276,7 @@ func openFiles(t *testing.T) int {
 func guardOf(id Identity) *guard {
 	r := &Router{
 		limits: DefaultOptions(), directory: newDirectory(), audience: newAudience(),
-		ledger: newLedger(slog.New(slog.DiscardHandler)),
+		ledger: newLedger(slog.New(slog.DiscardHandler)), devices: newDevices(&Options{}),
 	}
 	return r.newGuard(r.ledger.begin(id))
 }

@@ -15,11 +15,7 @@ import (
 	"github.com/deskconn/dconn/router/wire"
 )
 
-func storeOf(t interface {
-	Helper()
-	Fatal(...any)
-	TempDir() string
-}, list ...*trust.Device) *trust.Store {
+func storeOf(t testing.TB, list ...*trust.Device) *trust.Store {
 	t.Helper()
 	s, err := trust.OpenStore(t.TempDir())
 	if err == nil {
@@ -42,7 +38,7 @@ func paired(n byte, scopes ...trust.Scope) *trust.Device {
 
 // as are the authorizer and a session of a device.
 func as(store *trust.Store, id trust.ID) (authorizer, *wamp.Session) {
-	a := authorizer{newAudience(), newDevices(store, slog.New(slog.DiscardHandler))}
+	a := authorizer{newAudience(), newDevices(&Options{Trust: store, Log: slog.New(slog.DiscardHandler)})}
 	a.audience.enter(7, &guard{identity: Identity{AuthID: id.String(), Role: roleDevice, Device: id}})
 	return a, &wamp.Session{ID: 7, Details: wamp.Dict{"authrole": roleDevice}}
 }

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gammazero/nexus/v3/wamp"
-
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -18,6 +16,7 @@ import (
 type DoorLimits struct {
 	Connections int           // that wait at the door, in all
 	PerAddress  int           // of them, from one address
+	Reserved    int           // beside them, from the addresses of paired devices
 	Deadline    time.Duration // from the first packet to WELCOME
 	Bytes       int           // of one message, or of the head of an HTTP request
 	Failures    int           // connections of one address that may end without WELCOME
@@ -28,7 +27,7 @@ type DoorLimits struct {
 // DefaultDoorLimits suit most.
 func DefaultDoorLimits() DoorLimits {
 	return DoorLimits{
-		Connections: 64, PerAddress: 8, Deadline: 10 * time.Second, Bytes: 8 << 10,
+		Connections: 64, PerAddress: 8, Reserved: 16, Deadline: 10 * time.Second, Bytes: 8 << 10,
 		Failures: 20, Forgiven: time.Second / 5, Addresses: 1024,
 	}
 }
@@ -36,44 +35,47 @@ func DefaultDoorLimits() DoorLimits {
 // door is where connections wait until they have authenticated: who has is
 // neither counted nor slowed by those who have not.
 type door struct {
-	lim DoorLimits
+	lim      DoorLimits
+	reserved func(netip.Addr) bool // nil: none is
 
 	mu       sync.Mutex
-	waiting  map[netip.Prefix][]*visitor // the oldest first
-	count    int
+	waiting  map[origin][]*visitor // the oldest first
+	count    int                   // of those at no reserved address
+	kept     int                   // of those at one, who have said something
+	silent   int                   // of those at one, who have not
 	failures map[netip.Prefix]*allowance
 }
 
-func newDoor(lim DoorLimits) *door {
-	return &door{lim: lim, waiting: map[netip.Prefix][]*visitor{}, failures: map[netip.Prefix]*allowance{}}
+func newDoor(lim DoorLimits, reserved func(netip.Addr) bool) *door {
+	return &door{lim: lim, reserved: reserved, waiting: map[origin][]*visitor{}, failures: map[netip.Prefix]*allowance{}}
 }
 
-// visitor is a connection that waits at the door.
-type visitor struct {
-	door   *door
-	nc     net.Conn
-	from   netip.Prefix
-	since  time.Time
-	barred bool // its address has failed too often
-	timer  *time.Timer
-	left   bool // guarded by door.mu
+// origin is where a visitor comes from. A reserved address is one by itself: its
+// neighbours in an IPv6 /64 have nothing to do with it.
+type origin struct {
+	netip.Prefix
+	reserved bool
+}
 
-	mu     sync.Mutex
-	refuse func(*wire.Error) // says why it may not come in and closes nc
-	why    *wire.Error       // it was sent away
+func (d *door) originOf(nc net.Conn) origin {
+	addr := remote(nc)
+	if d.reserved != nil && addr.IsValid() && d.reserved(addr) {
+		return origin{netip.PrefixFrom(addr, addr.BitLen()), true}
+	}
+	return origin{addressOf(nc), false}
 }
 
 // enter counts nc as waiting. A crowd makes room: the oldest of the address
 // that has the most is sent away.
 func (d *door) enter(nc net.Conn) *visitor {
-	v := &visitor{door: d, nc: nc, from: addressOf(nc), since: time.Now()}
+	v := &visitor{door: d, nc: nc, stream: nc, origin: d.originOf(nc), since: time.Now(), silent: true}
 	v.refuse = func(*wire.Error) { _ = nc.Close() }
 	d.mu.Lock()
-	v.barred = !d.mayFail(v.from, v.since)
-	d.waiting[v.from] = append(d.waiting[v.from], v)
-	d.count++
+	v.barred = !d.mayFail(v.origin.Prefix, v.since)
+	d.waiting[v.origin] = append(d.waiting[v.origin], v)
+	*v.counted()++
 	v.timer = time.AfterFunc(d.lim.Deadline, func() { v.sendAway(d.overDeadline()) })
-	oldest, why := d.makeRoom(v.from)
+	oldest, why := d.makeRoom(v.origin)
 	d.mu.Unlock()
 	if oldest != nil {
 		oldest.hears(why)
@@ -81,10 +83,23 @@ func (d *door) enter(nc net.Conn) *visitor {
 	return v
 }
 
-// makeRoom counts out whom the next of that address is one too many for, and
-// says why: at once, or the next but one would find the same. d.mu is held.
-func (d *door) makeRoom(from netip.Prefix) (oldest *visitor, why *wire.Error) {
+// silentPlaces is how many places there are for the silent, for each that is
+// reserved. A device at the address of a crowd is silent as well until its handshake
+// is over; if the crowd took its place until then, it would never come to say who it
+// is.
+const silentPlaces = 16
+
+// makeRoom counts out whom the next of that origin is one too many for, and
+// says why: at once, or the next but one would find the same. Strangers have no
+// part in the places that are reserved. d.mu is held.
+func (d *door) makeRoom(from origin) (oldest *visitor, why *wire.Error) {
 	switch {
+	case from.reserved && d.silent > silentPlaces*d.lim.Reserved:
+		oldest, why = d.first(true), d.overReserved()
+	case from.reserved && d.kept > d.lim.Reserved:
+		oldest, why = d.first(false), d.overReserved()
+	case from.reserved:
+		return nil, nil
 	case len(d.waiting[from]) > d.lim.PerAddress:
 		oldest, why = d.waiting[from][0], d.overPerAddress()
 	case d.count > d.lim.Connections:
@@ -96,73 +111,36 @@ func (d *door) makeRoom(from netip.Prefix) (oldest *visitor, why *wire.Error) {
 	return oldest, why
 }
 
-// busiest are the visitors of the address that has the most; of several such,
+// busiest are the visitors of the address, none that is reserved, that has the most; of several such,
 // of the one that has waited longest. d.mu is held.
 func (d *door) busiest() []*visitor {
 	var most []*visitor
-	for _, list := range d.waiting {
-		if len(list) > len(most) || len(list) == len(most) && list[0].since.Before(most[0].since) {
+	for from, list := range d.waiting {
+		if !from.reserved && (len(list) > len(most) || len(list) == len(most) && list[0].since.Before(most[0].since)) {
 			most = list
 		}
 	}
 	return most
 }
 
-// leave ends the wait, once: it reports whether this was the end.
-func (v *visitor) leave(welcome bool) bool {
-	v.door.mu.Lock()
-	defer v.door.mu.Unlock()
-	return v.out(welcome)
-}
-
-// out is leave, where door.mu is held.
-func (v *visitor) out(welcome bool) bool {
-	d := v.door
-	if v.left {
-		return false
+// first is the oldest visitor of the reserved address that has the most such.
+// d.mu is held.
+func (d *door) first(silent bool) *visitor {
+	var oldest *visitor
+	most := 0
+	for from, list := range d.waiting {
+		same := func(v *visitor) bool { return v.silent == silent }
+		n := 0
+		for _, v := range list {
+			if v.silent == silent {
+				n++
+			}
+		}
+		if from.reserved && n > most {
+			oldest, most = list[slices.IndexFunc(list, same)], n
+		}
 	}
-	v.left = true
-	v.timer.Stop()
-	d.count--
-	rest := slices.DeleteFunc(d.waiting[v.from], func(w *visitor) bool { return w == v })
-	if d.waiting[v.from] = rest; len(rest) == 0 {
-		delete(d.waiting, v.from)
-	}
-	if !welcome && !v.barred {
-		d.failed(v.from, time.Now())
-	}
-	return true
-}
-
-// sendAway refuses a visitor that still waits.
-func (v *visitor) sendAway(why *wire.Error) {
-	if v.leave(false) {
-		v.hears(why)
-	}
-}
-
-// hears tells a visitor why it was sent away.
-func (v *visitor) hears(why *wire.Error) {
-	v.mu.Lock()
-	refuse := v.refuse
-	v.why = why
-	v.mu.Unlock()
-	refuse(why)
-}
-
-// speaks sets how the visitor is refused from here on: that depends on how far
-// its protocol has got.
-func (v *visitor) speaks(refuse func(*wire.Error)) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.refuse = refuse
-}
-
-// sentAway is why a visitor was sent away, nil if it was not.
-func (v *visitor) sentAway() *wire.Error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.why
+	return oldest
 }
 
 // The names of DoorLimits that somebody can go over.
@@ -171,6 +149,7 @@ const (
 	limitDoorPerAddress  = "door_per_address"
 	limitDoorDeadline    = "door_deadline"
 	limitDoorFailures    = "door_failures"
+	limitDoorReserved    = "door_reserved"
 )
 
 func (d *door) overConnections() *wire.Error {
@@ -179,6 +158,10 @@ func (d *door) overConnections() *wire.Error {
 
 func (d *door) overPerAddress() *wire.Error {
 	return over(limitDoorPerAddress, "more than %d connections of this address have not authenticated", d.lim.PerAddress)
+}
+
+func (d *door) overReserved() *wire.Error {
+	return over(limitDoorReserved, "more than %d connections from the addresses of paired devices have not authenticated", d.lim.Reserved)
 }
 
 func (d *door) overDeadline() *wire.Error {
@@ -199,34 +182,11 @@ func over(limit, format string, a ...any) *wire.Error {
 	return wire.Over(wire.ErrLimit, limit, "limit "+limit+": "+format, a...)
 }
 
-// greeter is the guard of a visitor, around that of its session.
-type greeter struct {
-	transport.Guard
-	visitor *visitor
-	spoken  func() // a first message has arrived
-	welcome func() // it may say more now
-}
-
-func (g greeter) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
-	g.spoken()
-	return g.Guard.Inbound(msg)
-}
-
-func (g greeter) Outbound(msg wamp.Message) wamp.Message {
-	if _, ok := msg.(*wamp.Welcome); ok && g.visitor.leave(true) {
-		g.welcome()
-	}
-	return g.Guard.Outbound(msg)
-}
-
-func (g greeter) Closed() []wamp.Message {
-	g.visitor.leave(false)
-	return g.Guard.Closed()
-}
-
 // remote is the address of the other end, the zero Addr if it has none.
-func remote(nc net.Conn) netip.Addr {
-	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+func remote(nc net.Conn) netip.Addr { return addrOf(nc.RemoteAddr()) }
+
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
@@ -240,53 +200,4 @@ func addressOf(nc net.Conn) netip.Prefix {
 	}
 	prefix, _ := addr.Prefix(bits) // no error: both have that many bits
 	return prefix
-}
-
-// allowance is how many connections of an address may still fail: a bucket that
-// fills with time.
-type allowance struct {
-	left float64
-	at   time.Time
-}
-
-func (d *door) left(a *allowance, now time.Time) float64 {
-	return min(float64(d.lim.Failures), a.left+float64(now.Sub(a.at))/float64(d.lim.Forgiven))
-}
-
-// mayFail reports whether an address may try again. d.mu is held.
-func (d *door) mayFail(from netip.Prefix, now time.Time) bool {
-	a := d.failures[from]
-	return a == nil || d.left(a, now) >= 1
-}
-
-// failed takes one from what an address may do wrong. d.mu is held.
-func (d *door) failed(from netip.Prefix, now time.Time) {
-	a := d.failures[from]
-	if a == nil {
-		d.forget(now)
-		a = &allowance{left: float64(d.lim.Failures), at: now}
-		d.failures[from] = a
-	}
-	a.left, a.at = max(d.left(a, now)-1, 0), now
-}
-
-// forget makes room to remember another address: those go that may fail as
-// often as any, else the one that has failed least. d.mu is held.
-func (d *door) forget(now time.Time) {
-	if len(d.failures) < d.lim.Addresses {
-		return
-	}
-	var least netip.Prefix
-	most := -1.0
-	for from, a := range d.failures {
-		left := d.left(a, now)
-		if left >= float64(d.lim.Failures) {
-			delete(d.failures, from)
-		} else if left > most {
-			least, most = from, left
-		}
-	}
-	if len(d.failures) >= d.lim.Addresses {
-		delete(d.failures, least)
-	}
 }

@@ -20,7 +20,7 @@ import (
 // patientDoor never closes within a test; each test then tightens one limit.
 func patientDoor() DoorLimits {
 	return DoorLimits{
-		Connections: 1 << 20, PerAddress: 1 << 20, Deadline: time.Minute, Bytes: 8 << 10,
+		Connections: 1 << 20, PerAddress: 1 << 20, Reserved: 1 << 20, Deadline: time.Minute, Bytes: 8 << 10,
 		Failures: 1 << 20, Forgiven: time.Second, Addresses: 100,
 	}
 }
@@ -72,7 +72,7 @@ func onStreetWith(t *testing.T, opts Options) *street {
 // street has the router listen on TCP as well.
 func (b *bench) street() *street {
 	b.t.Helper()
-	ln, err := ListenTCP("tcp://127.0.0.1:0")
+	ln, err := ListenTCP("127.0.0.1:0", 0)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func (s *street) emptied() {
 	d := s.router.door
 	for limit := s.ctx(); ; time.Sleep(time.Millisecond) {
 		d.mu.Lock()
-		count, addresses := d.count, len(d.waiting)
+		count, addresses := d.count+d.kept+d.silent, len(d.waiting)
 		d.mu.Unlock()
 		if count == 0 && addresses == 0 {
 			return
@@ -243,7 +243,7 @@ func (s *street) known(from string, n int) {
 	d := s.router.door
 	for limit := s.ctx(); ; time.Sleep(time.Millisecond) {
 		d.mu.Lock()
-		count := len(d.waiting[netip.PrefixFrom(netip.MustParseAddr(from), 32)])
+		count := len(d.waiting[origin{Prefix: netip.PrefixFrom(netip.MustParseAddr(from), 32)}])
 		d.mu.Unlock()
 		if count == n {
 			break
@@ -359,7 +359,7 @@ func (s *street) failed(n int) {
 
 func TestDoorForgives(t *testing.T) {
 	lim := DoorLimits{Failures: 20, Forgiven: time.Second / 5, Addresses: 3}
-	d := newDoor(lim)
+	d := newDoor(lim, nil)
 	now := time.Now()
 	at := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/32", i)) }
 	for i := range lim.Failures {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type exceed struct {
 var exceeds = map[string]exceed{
 	"door_connections": {"2", (*bench).crowds, 1, "limit"},
 	"door_per_address": {"2", (*bench).crowds, 1, "limit"},
+	"door_reserved":    {"2", (*bench).crowds, 1, "limit"},
 	"door_failures":    {"2", (*bench).failsTooOften, 1, "limit"},
 	"door_deadline":    {"500ms", (*bench).lingers, 1, "limit"},
 	"door_bytes":       {"1KiB", (*bench).greetsTooMuch, 1, "limit"},
@@ -56,6 +58,10 @@ func TestLimitsExceeded(t *testing.T) {
 			opts := DefaultOptions()
 			opts.Log = slog.New(slog.NewTextHandler(log, nil))
 			opts.Door.Forgiven = time.Hour // none of them meanwhile
+			if limit.Name == "door_reserved" {
+				opts.Certificate, opts.Trust = &server().Certificate, pairedStore(t, netip.MustParseAddr("127.0.0.1"))
+				opts.admitAll = true
+			}
 			opts.Transport.Flush = 200 * time.Millisecond
 			if err := limit.Set(&opts, test.set); err != nil {
 				t.Fatal(err)

@@ -2,10 +2,13 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -48,15 +51,7 @@ func socketPair(t *testing.T) (near, far *net.UnixConn) {
 // sender, nothing stays counted, and the answer is of the protocol that the
 // first byte begins.
 func FuzzFirstBytes(f *testing.F) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	r, err := New(ctx, Options{
-		Log: slog.New(slog.DiscardHandler), Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: patientDoor(),
-	})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(r.Close)
+	r := fuzzed(f)
 	f.Add([]byte{})
 	for _, words := range []string{
 		"\x00", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", "\x7f", "\x7f\xf1", "\x7f\xf0\x00\x00", "\x7f\xf1\x00\x01", "\x7f\xff\x00\x00",
@@ -66,15 +61,7 @@ func FuzzFirstBytes(f *testing.F) {
 		f.Add([]byte(words))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		near, far := socketPair(t)
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			if r.track(far) {
-				r.serve(far, r.greetStranger)
-				r.serving.Wait()
-			}
-		}()
+		near, served := atTheDoor(t, r)
 		go func() {
 			_, _ = near.Write(data)
 			_ = near.CloseWrite()
@@ -87,11 +74,79 @@ func FuzzFirstBytes(f *testing.F) {
 		if len(got) > 0 && !answers(data, string(got)) {
 			t.Errorf("%q is answered by %q", data, got)
 		}
-		r.door.mu.Lock()
-		defer r.door.mu.Unlock()
-		if r.door.count != 0 || len(r.door.waiting) != 0 {
-			t.Errorf("%d connections still count", r.door.count)
+		r.door.vacated(t)
+	})
+}
+
+// fuzzed is a router for what is said at its door.
+func fuzzed(f *testing.F) *Router {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	r, err := New(ctx, Options{
+		Log: slog.New(slog.DiscardHandler), Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: patientDoor(),
+		Certificate: &server().Certificate, Trust: pairedStore(f, netip.Addr{}), admitAll: true,
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(r.Close)
+	return r
+}
+
+// atTheDoor is a connection to it; served is closed when it has ended there.
+func atTheDoor(t *testing.T, r *Router) (near *net.UnixConn, served chan struct{}) {
+	near, far := socketPair(t)
+	served = make(chan struct{})
+	go func() {
+		defer close(served)
+		if r.track(far) {
+			r.serve(far, r.greetStranger)
+			r.serving.Wait()
 		}
+	}()
+	return near, served
+}
+
+// vacated checks that nobody is counted.
+func (d *door) vacated(t *testing.T) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := d.count + d.kept + d.silent; n != 0 || len(d.waiting) != 0 {
+		t.Errorf("%d connections still count", n)
+	}
+}
+
+// FuzzTLS: whatever arrives in TLS, from a device that is paired, from another, or
+// from a page, ends with its sender, and nothing stays counted. Bytes that come
+// after it in the open are part of it.
+func FuzzTLS(f *testing.F) {
+	r := fuzzed(f)
+	for i, words := range []string{
+		"", "\x7f", rawHello, rawHello + jsonFrame(`[1,"deskconn",{"roles":{"caller":{}}}]`), rawHello + "\x00\xff\xff\xff",
+		"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /ws HTTP/1.1\r\nHost: localhost\r\n" + upgradeHead + "\r\n", "\x16\x03\x01",
+	} {
+		f.Add(byte(i), []byte(words), []byte("\x17\x03\x03\x00\x20"))
+		f.Add(byte(i+1), []byte(words), []byte{})
+	}
+	f.Fuzz(func(t *testing.T, who byte, inside, after []byte) {
+		near, served := atTheDoor(t, r)
+		cfg := []*tls.Config{
+			device().config(wire.ALPN), outsider().config(wire.ALPN), outsider().config(wire.ALPNPair), (*machine)(nil).config("http/1.1"), (*machine)(nil).config(),
+		}[who%5]
+		tc := tls.Client(near, cfg)
+		if err := tc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, _ = tc.Write(inside)
+			_, _ = near.Write(after)
+			_ = near.CloseWrite()
+		}()
+		if _, err := io.Copy(io.Discard, tc); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("the connection does not end")
+		}
+		<-served
+		r.door.vacated(t)
 	})
 }
 
@@ -105,6 +160,8 @@ func answers(asked []byte, got string) bool {
 		return got[0] == transport.Magic
 	case speaksHTTP:
 		return strings.HasPrefix(got, "HTTP/1.")
+	case speaksTLS: // an alert, or a handshake
+		return got[0] == 0x15 || got[0] == tlsHandshake
 	}
 	return false
 }

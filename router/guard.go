@@ -66,7 +66,9 @@ type request struct {
 }
 
 func (r *Router) newGuard(a *account) *guard {
+	device, _ := r.devices.find(a.identity.Device)
 	return &guard{
+		granted:  device.Scopes,
 		identity: a.identity, limits: r.limits.Session, directory: r.directory, account: a, audience: r.audience,
 	}
 }

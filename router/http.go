@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,13 +27,29 @@ const websocketPath = "/ws"
 // upgrade lets net/http answer the one request of a visitor, and returns the
 // connection if that has made a websocket of it.
 func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, error) {
-	v.speaks(v.refuseHTTP)
 	page := &page{router: r, visitor: v, guard: guard, err: errors.New("HTTP, and no websocket")}
-	page.head.Conn, page.head.over = v.nc, func() { v.sendAway(r.door.overBytes()) }
+	r.answer(page, page)
+	return page.conn, page.err
+}
+
+// redirect has a browser come back by TLS.
+func (r *Router) redirect(v *visitor) error {
+	page := &page{router: r, visitor: v}
+	r.answer(page, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, "https://"+req.Host+req.URL.RequestURI(), http.StatusMovedPermanently)
+	}))
+	return errors.New("HTTP from another machine, which belongs in TLS")
+}
+
+// answer has handler answer one request of the visitor of page.
+func (r *Router) answer(page *page, handler http.Handler) {
+	v := page.visitor
+	v.speaks(v.refuseHTTP)
+	page.head.Conn, page.head.over = v.stream, func() { v.sendAway(r.door.overBytes()) }
 	page.head.left.Store(int64(r.limits.Door.Bytes))
 	over := make(chan struct{})
 	server := &http.Server{
-		Handler:           page,
+		Handler:           handler,
 		ReadHeaderTimeout: r.limits.Door.Deadline + time.Second, // the door is first, and says why
 		MaxHeaderBytes:    2 * r.limits.Door.Bytes,              // as above
 		Protocols:         &http.Protocols{},
@@ -50,7 +67,6 @@ func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, er
 	server.SetKeepAlivesEnabled(false)
 	_ = server.Serve(&oneShot{Conn: &page.head})
 	<-over
-	return page.conn, page.err
 }
 
 // oneShot is a listener on which one connection has arrived.
@@ -93,8 +109,8 @@ func (v *visitor) refuseHTTP(why *wire.Error) {
 	if why.Limit() == transport.LimitGreeting {
 		code = http.StatusRequestHeaderFieldsTooLarge
 	}
-	_ = v.nc.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = fmt.Fprintf(v.nc, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", code, http.StatusText(code), len(text), text)
+	_ = v.stream.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = fmt.Fprintf(v.stream, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", code, http.StatusText(code), len(text), text)
 	_ = v.nc.Close()
 }
 
@@ -122,7 +138,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, why.Error(), code)
 		return
 	}
-	p.conn, p.err = transport.AcceptWebsocket(plain{w, p.visitor.nc}, req, p.router.strangerLimits(), p.guard)
+	p.conn, p.err = transport.AcceptWebsocket(plain{w, p.visitor.stream}, req, p.router.strangerLimits(), p.guard)
 }
 
 // plain hands over the socket itself, which is read and written without waiting.
@@ -142,7 +158,7 @@ func (p *page) judge(req *http.Request) (code int, why error) {
 	case p.visitor.barred:
 		return http.StatusServiceUnavailable, p.router.door.overFailures()
 	case !ownHost(req.Host, p.visitor.nc.LocalAddr()):
-		return http.StatusForbidden, errors.New("this is not the Host of a loopback address, with the port")
+		return http.StatusForbidden, errors.New("this is not the Host of this machine's address, with the port")
 	case len(origins) > 1 || len(origins) == 1 && !p.allowed(origins[0], req.Host):
 		return http.StatusForbidden, errors.New("pages of this Origin may not use this daemon")
 	case req.URL.Path != websocketPath:
@@ -154,18 +170,21 @@ func (p *page) judge(req *http.Request) (code int, why error) {
 // allowed reports whether pages of origin may connect: our own, and those of
 // Options.Origins.
 func (p *page) allowed(origin, host string) bool {
-	return origin == "http://"+host || slices.Contains(p.router.limits.Origins, origin)
+	scheme := "http://"
+	if p.visitor.overTLS() {
+		scheme = "https://"
+	}
+	return origin == scheme+host || slices.Contains(p.router.limits.Origins, origin)
 }
 
 // ownHost reports whether a Host header is one that leads to this machine alone:
-// a page whose name was pointed at a loopback address (DNS rebinding) sends that
-// name.
+// a page whose name was pointed at its address (DNS rebinding) sends that name.
 func ownHost(header string, at net.Addr) bool {
 	tcp, _ := at.(*net.TCPAddr)
 	host, port, err := net.SplitHostPort(header)
-	if err != nil || tcp == nil || port != fmt.Sprint(tcp.Port) {
+	if err != nil || tcp == nil || port != strconv.Itoa(tcp.Port) {
 		return false
 	}
 	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && (ip.IsLoopback() || ip.Unmap() == addrOf(at))
 }

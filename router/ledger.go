@@ -67,6 +67,13 @@ func (l *ledger) begin(id Identity) *account {
 	return a
 }
 
+// identify says who it turned out to be. There is no session yet.
+func (a *account) identify(id Identity) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	a.identity = id
+}
+
 // attach says which connection it is about.
 func (a *account) attach(conn *transport.Conn, g *guard) {
 	a.ledger.mu.Lock()

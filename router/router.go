@@ -37,6 +37,8 @@ type Options struct {
 	Drain        time.Duration    // how long Close waits for calls in flight
 	Certificate  *tls.Certificate // this machine's identity; nil speaks no TLS
 	Trust        *trust.Store     // the devices that may come in over the network; nil is none
+
+	admitAll bool // in tests: strangers and devices may do what no rule reserves
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -52,9 +54,10 @@ type Router struct {
 	host      host
 	door      *door
 	devices   *devices
-	stop      context.CancelFunc // of what runs beside the sessions
-	pairing   sync.Mutex         // held while a window is open
+	pairing   sync.Mutex // held while a window is open
 	window    atomic.Pointer[pairing.Window]
+	closed    context.Context
+	close     context.CancelFunc
 
 	mu        sync.Mutex
 	name      string
@@ -75,14 +78,15 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
 		log: opts.Log, name: opts.Name, limits: opts,
 		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
-		devices: newDevices(opts.Trust, opts.Log), stop: func() {},
-		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
+		devices: newDevices(&opts),
+		raw:     map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
-	r.door, r.quiet = newDoor(opts.Door), r.newQuiet()
+	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom), r.newQuiet()
+	r.closed, r.close = context.WithCancel(context.Background())
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:               wire.Realm,
 		AllowDisclose:     true,
-		Authenticators:    []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthAnonymous}},
+		Authenticators:    opts.authenticators(),
 		Authorizer:        authorizer{r.audience, r.devices},
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,
@@ -99,11 +103,17 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		return nil, err
 	}
 	if opts.Trust != nil {
-		var background context.Context
-		background, r.stop = context.WithCancel(context.Background())
-		r.serving.Go(func() { r.watchDevices(background) })
+		r.serving.Go(func() { r.watchDevices(r.closed) })
 	}
 	return r, nil
+}
+
+func (o *Options) authenticators() []auth.Authenticator {
+	all := []auth.Authenticator{authenticator{wire.AuthPeerCred}, authenticator{wire.AuthTLS}}
+	if o.admitAll {
+		all = append(all, authenticator{wire.AuthAnonymous})
+	}
+	return all
 }
 
 // greet takes a connection as far as a session may begin, and opens an account
@@ -201,6 +211,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*account, error) {
 	r.mu.Lock()
 	r.conns[conn] = true
 	r.mu.Unlock()
+	r.recheck(account) // it may have become less meanwhile
 	return account, nil
 }
 
@@ -234,8 +245,8 @@ func (r *Router) Close() {
 	defer cancel()
 	r.mu.Lock()
 	r.closing = true
+	r.close()
 	r.quiet.Stop()
-	r.stop()
 	for _, ln := range r.listeners {
 		_ = ln.Close()
 	}

@@ -126,7 +126,7 @@ func TestAnswersWhenStarved(t *testing.T) {
 }
 
 // answered calls with a number of its own.
-func answered(t *testing.T, s *session.Session, n int64, steps int) {
+func answered(t testing.TB, s *session.Session, n int64, steps int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patienceOfTests)
 	defer cancel()
 	got := 0

@@ -3,9 +3,10 @@ package router
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
-	"strings"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -23,22 +24,39 @@ func (e *AddressError) Error() string {
 	return fmt.Sprintf("cannot listen on %q: %s", e.Address, e.Why)
 }
 
-// ListenTCP listens on a URL like tcp://127.0.0.1:5020 or tcp://[::1]:0; port 0
-// is any free one. Who connects there proves nothing, so that an address that
-// others than this machine can reach is an *AddressError.
-func ListenTCP(url string) (net.Listener, error) {
-	address, ok := strings.CutPrefix(url, "tcp://")
-	if !ok {
-		return nil, &AddressError{url, "expected tcp://127.0.0.1:PORT"}
-	}
-	at, err := netip.ParseAddrPort(address)
+// ListenTCP listens on HOST:PORT, where HOST is an IP address, or nothing for every
+// interface, IPv4 and IPv6. Port 0 is any free one; of any other that is taken the
+// next free one is found, next of them at most. What is no address is an
+// *AddressError.
+func ListenTCP(address string, next int) (net.Listener, error) {
+	host, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, &AddressError{url, "expected an IP address and a port, as in tcp://127.0.0.1:PORT"}
+		return nil, &AddressError{address, "expected an IP address and a port, as in 127.0.0.1:5020, or a port alone, as in :5020"}
 	}
-	if !at.Addr().IsLoopback() {
-		return nil, &AddressError{url, "peers are not authenticated there, so only a loopback address is allowed: 127.0.0.1 or [::1]"}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" {
+		return nil, &AddressError{address, "expected an IP address before the port, or nothing for every interface"}
 	}
-	return net.Listen("tcp", at.String())
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return nil, &AddressError{address, fmt.Sprintf("a port is a number from 0 to 65535, got %q", text)}
+	}
+	last := min(int(port)+next, math.MaxUint16)
+	for at := int(port); ; at++ {
+		ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(at)))
+		switch {
+		case err == nil:
+			return ln, nil
+		case port == 0 || at == last || !errors.Is(err, syscall.EADDRINUSE):
+			return nil, taken(err, int(port), at)
+		}
+	}
+}
+
+func taken(err error, first, last int) error {
+	if first == last {
+		return err
+	}
+	return fmt.Errorf("the ports from %d to %d are taken: %w", first, last, err)
 }
 
 // protocol is what a connection speaks, by its first byte.
@@ -110,23 +128,53 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	speaks := protocolOf(first)
+	if speaks != speaksTLS { // a handshake is no word yet: it may be somebody else's
+		v.speaksUp()
+	}
+	switch {
+	case speaks == speaksUnknown:
+		return nil, fmt.Errorf("the first byte is %#x, which no protocol here begins with", first)
+	case speaks == speaksTLS:
+		return r.receiveTLS(v, a)
+	case isLocal(v.nc) || r.limits.admitAll:
+		return r.converse(v, a, speaks, r.nobody())
+	case speaks == speaksHTTP && r.limits.Certificate != nil:
+		return nil, r.redirect(v)
+	}
+	return nil, errors.New("plaintext, which is spoken on this machine only")
+}
+
+// nobody is why who has proved nothing may not come in.
+func (r *Router) nobody() error {
+	if r.limits.admitAll {
+		return nil
+	}
+	return wire.Errorf(wire.ErrNoAuthMethod, "no way to authenticate here yet")
+}
+
+// isLocal reports whether both ends of nc are on this machine.
+func isLocal(nc net.Conn) bool {
+	return addrOf(nc.RemoteAddr()).IsLoopback() && addrOf(nc.LocalAddr()).IsLoopback()
+}
+
+// converse begins WAMP, and waits for the first message. denied is what it is
+// answered with, nil if the visitor may come in.
+func (r *Router) converse(v *visitor, a *account, speaks protocol, denied error) (conn *transport.Conn, err error) {
 	spoken := make(chan struct{})
-	var conn *transport.Conn
 	own := r.newGuard(a)
 	guard := greeter{
 		Guard: own, visitor: v,
 		spoken:  sync.OnceFunc(func() { close(spoken) }),
 		welcome: func() { conn.Welcomed() },
 	}
-	switch protocolOf(first) {
-	case speaksRawsocket:
-		conn, err = r.rawsocket(v, guard)
-	case speaksHTTP:
+	if denied != nil {
+		guard.Guard = doorkeeper{denied}
+	}
+	if speaks == speaksHTTP {
 		conn, err = r.upgrade(v, guard)
-	case speaksTLS:
-		err = errors.New("a TLS handshake, which is not spoken here")
-	default:
-		err = fmt.Errorf("the first byte is %#x, which no protocol here begins with", first)
+	} else {
+		conn, err = r.rawsocket(v, guard)
 	}
 	if err != nil {
 		return nil, err
@@ -151,11 +199,11 @@ func (r *Router) strangerLimits() transport.Limits {
 // rawsocket shakes hands, or says in the handshake that there are too many.
 func (r *Router) rawsocket(v *visitor, guard transport.Guard) (*transport.Conn, error) {
 	v.speaks(func(*wire.Error) {
-		_ = transport.RefuseCount(v.nc)
+		_ = transport.RefuseCount(v.stream)
 		_ = v.nc.Close()
 	})
-	if v.barred {
-		return nil, errors.Join(r.door.overFailures(), transport.RefuseCount(v.nc))
+	if v.barred && !v.overTLS() {
+		return nil, errors.Join(r.door.overFailures(), transport.RefuseCount(v.stream))
 	}
-	return transport.Accept(v.nc, r.strangerLimits(), guard)
+	return transport.Accept(v.stream, r.strangerLimits(), guard)
 }

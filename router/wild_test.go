@@ -38,6 +38,7 @@ type framing struct {
 var ways = []way{
 	{"unix", true, (*bench).dial, rawsocketFraming, dialRawsocket},
 	{"tcp", false, (*bench).dialTCP, rawsocketFraming, dialRawsocket},
+	{"tls", false, (*bench).dialTLS, rawsocketFraming, dialRawsocket},
 	{"websocket", false, (*bench).dialTCP, websocketFraming, dialWebsocket},
 }
 

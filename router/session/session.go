@@ -89,7 +89,7 @@ func JoinRealm(ctx context.Context, link Link, realm, agent string) (*Session, e
 func greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, error) {
 	hello := &wamp.Hello{Realm: wamp.URI(realm), Details: wamp.Dict{
 		"roles": roles, "agent": agent, wire.ProtocolKey: wire.Protocol,
-		"authmethods": wamp.List{wire.AuthPeerCred, wire.AuthAnonymous},
+		"authmethods": wamp.List{wire.AuthPeerCred, wire.AuthTLS, wire.AuthAnonymous},
 	}}
 	if err := link.SendNow(ctx, hello); err != nil {
 		return nil, sendError(link, err)

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"net"
 	"testing"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 
 // slowReader is a connection for which about so many bytes wait, beside what the
 // kernel takes.
-func slowReader(t *testing.T, lim Limits, bytes int) (*Conn, *net.UnixConn) {
+func slowReader(t *testing.T, lim Limits, bytes int) (*Conn, farEnd) {
 	t.Helper()
 	conn, client := accept(t, lim, 15, nil)
 	stalled := 0
@@ -46,7 +45,7 @@ func TestBacklog(t *testing.T) {
 	} else {
 		slowConsumer(t, rest)
 	}
-	for conn, client := range map[*Conn]*net.UnixConn{small: smallClient, other: otherClient} {
+	for conn, client := range map[*Conn]farEnd{small: smallClient, other: otherClient} {
 		if err := conn.Err(); err != nil {
 			t.Errorf("another queue was ended too: %v", err)
 		}

@@ -66,7 +66,9 @@ type Guard interface {
 // are queued by their bytes and leave in one system call when several wait.
 type Conn struct {
 	nc        net.Conn
-	raw       syscall.RawConn // nil: nothing can be written without waiting
+	sock      net.Conn        // that carries nc, and may be nc
+	raw       syscall.RawConn // of sock; nil: nothing can be written without waiting
+	veil      *veil           // nil: what is queued is written as it is
 	framing   framing
 	codec     Codec
 	decoder   decoder // of the reader
@@ -101,7 +103,7 @@ type Conn struct {
 // newConn makes a connection whose framing f reads from in.
 func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 	c := &Conn{
-		in: in, nc: in.Conn, raw: rawOf(in.Conn), framing: f, codec: codec, lim: lim,
+		in: in, nc: in.Conn, sock: socketOf(in.Conn), veil: in.veil, framing: f, codec: codec, lim: lim,
 		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
 		recv:    newFeed(),
 		running: 1,
@@ -109,6 +111,7 @@ func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
+	c.raw = rawOf(c.sock)
 	c.peerLimit.Store(maxFrame)
 	c.accepts.most = lim.Message
 	c.accepts.now.Store(int64(cmp.Or(lim.Greeting, lim.Message)))
@@ -189,7 +192,7 @@ func (c *Conn) endWith(err error, last wamp.Message, patience time.Duration) boo
 	}
 	c.waits(c.out.append(c.framing.farewell(nil, err)))
 	c.closing = time.Now().Add(patience)
-	_ = c.nc.SetWriteDeadline(c.closing)
+	_ = c.sock.SetWriteDeadline(c.closing)
 	if c.drops {
 		_ = c.nc.SetReadDeadline(c.closing)
 	}

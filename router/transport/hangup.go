@@ -13,7 +13,7 @@ import (
 
 // hangUp ends the connection once the last word is said. c.mu is held.
 func (c *Conn) hangUp() {
-	tcp, ok := c.nc.(*net.TCPConn)
+	tcp, ok := c.sock.(*net.TCPConn)
 	if !ok || c.closing.IsZero() {
 		_ = c.nc.Close()
 		return
@@ -34,7 +34,7 @@ func (c *Conn) hasHungUp() bool {
 // drop is the last that the reader does. It begins early where nobody listens
 // any more: then the end is near.
 func (c *Conn) drop() {
-	tcp, ok := c.nc.(*net.TCPConn)
+	tcp, ok := c.sock.(*net.TCPConn)
 	if !ok {
 		return
 	}

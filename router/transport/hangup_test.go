@@ -16,9 +16,13 @@ const floodEvents = 50
 // yet to read many events.
 func flooded(t *testing.T, lim Limits) (*Conn, net.Conn) {
 	t.Helper()
-	server, client := tcpPair(t)
-	if err := client.SetReadBuffer(32 << 10); err != nil { // the last word waits at the other end
+	tcpServer, tcpClient := tcpPair(t)
+	if err := tcpClient.SetReadBuffer(32 << 10); err != nil { // the last word waits at the other end
 		t.Fatal(err)
+	}
+	var server, client farEnd = tcpServer, tcpClient
+	if carrier == "tls" {
+		server, client = underTLS(t, tcpServer, tcpClient)
 	}
 	_, _ = client.Write([]byte{magic, 0xf3, 0, 0})
 	lim.Queue = 1 << 20

@@ -16,6 +16,7 @@ import (
 // read deadline is its clock: while the peer talks there is nothing to do.
 type ear struct {
 	net.Conn
+	veil  *veil // nil: Conn is no TLS, or one that reads for itself
 	c     *Conn // nil during a handshake
 	heard time.Time
 	asked bool // by a ping, since then
@@ -23,10 +24,15 @@ type ear struct {
 	bytes atomic.Int64
 }
 
+func newEar(nc net.Conn) *ear { return &ear{Conn: nc, veil: veilOf(nc)} }
+
 // attend begins the watch. On a unix socket the kernel tells when the peer is
 // gone.
 func (e *ear) attend(c *Conn) {
 	e.c = c
+	if e.veil != nil {
+		e.veil.worn.Store(true)
+	}
 	if e.LocalAddr().Network() == "unix" {
 		c.lim.Keepalive = 0
 	}
@@ -37,12 +43,28 @@ func (e *ear) attend(c *Conn) {
 }
 
 func (e *ear) Read(b []byte) (int, error) {
-	for {
-		n, err := e.Conn.Read(b)
+	for len(b) > 0 {
+		n, err := e.read(b)
 		if again, err := e.after(n, err); !again {
 			return n, err
 		}
 	}
+	return 0, nil
+}
+
+func (e *ear) read(b []byte) (int, error) {
+	if e.veil != nil && e.c != nil {
+		return e.veil.await(b)
+	}
+	return e.Conn.Read(b)
+}
+
+// readNow reads what the socket fd has now, or says errAgain.
+func (e *ear) readNow(fd uintptr, b []byte) (int, error) {
+	if e.veil != nil {
+		return e.veil.readNow(fd, b)
+	}
+	return readSocket(fd, b)
 }
 
 // after says what a read of n bytes means, and whether to read again.
@@ -50,7 +72,12 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 	if n > 0 {
 		e.bytes.Add(int64(n))
 	}
+	if e.c != nil && e.veil.spoke() {
+		e.c.answered()
+	}
 	switch {
+	case n == 0 && err == nil: // that was all
+		return true, nil
 	case e.c == nil || e.c.lim.Keepalive <= 0:
 		return false, err
 	case n > 0:

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -76,32 +77,13 @@ func (u *tunnel) fallSilent() {
 // networks joins both ends of a connection over each framing, through a tunnel.
 var networks = map[string]func(t *testing.T, lim Limits) (client, server *Conn, u *tunnel){
 	"rawsocket": func(t *testing.T, lim Limits) (*Conn, *Conn, *tunnel) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = ln.Close() }()
-		u := dig(t, ln.Addr().String())
-		near, err := net.Dial("tcp", u.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, err := Dial(near, CBOR, lim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sayHello(t, client)
-		far, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := Accept(far, lim, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { end(client); end(server) })
-		received(t, server)
-		return client, server, u
+		same := func(nc net.Conn) net.Conn { return nc }
+		return rawsocketThroughTunnel(t, lim, same, same)
+	},
+	"tls": func(t *testing.T, lim Limits) (*Conn, *Conn, *tunnel) {
+		return rawsocketThroughTunnel(t, lim,
+			func(nc net.Conn) net.Conn { return TLSClient(nc, clientTLS()) },
+			func(nc net.Conn) net.Conn { return TLSServer(nc, serverTLS(), 16<<10) })
 	},
 	"websocket": func(t *testing.T, lim Limits) (*Conn, *Conn, *tunnel) {
 		h := serveWebsockets(t, lim, nil)
@@ -120,6 +102,40 @@ var networks = map[string]func(t *testing.T, lim Limits) (client, server *Conn, 
 		received(t, server)
 		return client, server, u
 	},
+}
+
+func rawsocketThroughTunnel(t *testing.T, lim Limits, asClient, asServer func(net.Conn) net.Conn) (*Conn, *Conn, *tunnel) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	u := dig(t, ln.Addr().String())
+	near, err := net.Dial("tcp", u.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far = asClient(near), asServer(far)
+	if veilOf(near) != nil {
+		shake(t, far.(*tls.Conn), near.(*tls.Conn))
+	}
+	client, err := Dial(near, CBOR, lim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sayHello(t, client)
+	server, err := Accept(far, lim, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { end(client); end(server) })
+	received(t, server)
+	return client, server, u
 }
 
 // Both ends find out that the way between them is cut.
@@ -186,7 +202,7 @@ func silentPair(t *testing.T, lim Limits) (*Conn, net.Conn) {
 }
 
 // tcpPair is both ends of a connection over TCP.
-func tcpPair(t *testing.T) (server, client *net.TCPConn) {
+func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

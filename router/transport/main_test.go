@@ -49,8 +49,34 @@ func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
 	return head[0], payload, err
 }
 
-// pair is two ends of a unix socket that end with the test.
-func pair(t testing.TB) (near, far *net.UnixConn) {
+// farEnd is an end of a connection in the hands of a test.
+type farEnd interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// pair is two ends of a connection that end with the test. carrier says of what
+// kind.
+func pair(t testing.TB) (near, far farEnd) {
+	t.Helper()
+	if carrier == "unix" {
+		return unixPair(t)
+	}
+	server, client := tcpPair(t)
+	_ = client.SetReadBuffer(32 << 10) // about what a unix socket takes
+	_ = server.SetWriteBuffer(32 << 10)
+	if carrier == "tcp" {
+		return client, server
+	}
+	far, near = underTLS(t, server, client)
+	return near, far
+}
+
+// carrier is what pair makes: "unix", "tcp" or "tls". Tests that run in parallel
+// do not use it.
+var carrier = "unix"
+
+func unixPair(t testing.TB) (near, far *net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

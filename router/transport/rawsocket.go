@@ -101,15 +101,19 @@ func (f *rawsocket) farewell(b []byte, _ error) []byte { return b }
 
 // Dial performs the client's half of the handshake on nc and starts the
 // connection. It does not wait for the server's half: that is read before the
-// first message, so that HELLO can travel with the handshake.
+// first message, so that HELLO can travel with the handshake. That of TLS must be
+// over.
 func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
+	if v := veilOf(nc); v != nil && !v.tls.ConnectionState().HandshakeComplete {
+		return nil, errors.New("rawsocket: the TLS handshake is not over")
+	}
 	number := byte(0)
 	for i, c := range codecs {
 		if c == codec {
 			number = byte(i)
 		}
 	}
-	in := &ear{Conn: nc}
+	in := newEar(nc)
 	f := &rawsocket{in: newSource(in)}
 	c := newConn(in, f, codec, lim)
 	c.waits(c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0}))
@@ -159,7 +163,7 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	in := &ear{Conn: nc}
+	in := newEar(nc)
 	c := newConn(in, &rawsocket{in: newSource(in)}, codecs[number], lim)
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
 	c.serve(guard, []byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})

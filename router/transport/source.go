@@ -3,10 +3,7 @@ package transport
 import (
 	"io"
 	"net"
-	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // source reads a stream through a buffer that it holds only while something is
@@ -23,7 +20,7 @@ type source struct {
 }
 
 func newSource(in *ear) *source {
-	s := &source{in: in, raw: rawOf(in.Conn)}
+	s := &source{in: in, raw: rawOf(socketOf(in.Conn))}
 	s.try = s.readNow
 	return s
 }
@@ -137,24 +134,14 @@ func (s *source) took(n int, err error) {
 
 func (s *source) readNow(fd uintptr) (ready bool) {
 	s.hold()
-	// syscall, as net uses it: the race detector knows what order that makes
-	n, err := syscall.Read(int(fd), s.free())
-	for err == unix.EINTR {
-		n, err = syscall.Read(int(fd), s.free())
-	}
-	switch {
-	case err == unix.EAGAIN:
+	n, err := s.in.readNow(fd, s.free())
+	if err == error(errAgain{}) {
 		if s.waiting() == 0 {
 			s.release()
 		}
 		return false
-	case err != nil:
-		s.took(0, os.NewSyscallError("read", err))
-	case n == 0:
-		s.took(0, io.EOF)
-	default:
-		s.took(n, nil)
 	}
+	s.took(n, err)
 	return true
 }
 

@@ -1,20 +1,30 @@
 package transport
 
+import "crypto/tls"
+
 // Stats is what a connection has carried so far.
 type Stats struct {
-	Transport  string // "unix", "tcp", or "ws" for a websocket
+	Transport  string // "unix", "tcp", "tls", or "ws" and "wss" for a websocket
 	Serializer string
 	Queue      int // bytes that wait to be written, or are being written
 	In, Out    Traffic
 }
 
-// Traffic is one direction of a connection.
+// Traffic is one direction of a connection. What is written counts with what TLS
+// adds to it.
 type Traffic struct{ Messages, Bytes int64 }
 
 // Stats may be called at any time.
 func (c *Conn) Stats() Stats {
 	name := c.nc.LocalAddr().Network()
-	if _, is := c.framing.(*websocket); is {
+	_, isTLS := c.nc.(*tls.Conn)
+	_, isWeb := c.framing.(*websocket)
+	switch {
+	case isTLS && isWeb:
+		name = "wss"
+	case isTLS:
+		name = "tls"
+	case isWeb:
 		name = "ws"
 	}
 	c.mu.Lock()

@@ -84,13 +84,13 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.sock = &readOnly{ear: &ear{Conn: nc}}
+	h.sock = &readOnly{ear: newEar(nc)}
 	_ = nc.SetDeadline(time.Time{}) // that of the HTTP server
 	return h.sock, rw, nil
 }
 
-// DialWebsocket performs the client's half of the handshake on nc, for a ws:
-// URL, within ctx. It closes nc on error.
+// DialWebsocket performs the client's half of the handshake on nc, for a ws: URL,
+// or for a wss: URL where nc is a TLSClient, within ctx. It closes nc on error.
 func DialWebsocket(ctx context.Context, nc net.Conn, url string, codec Codec, lim Limits) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	in, sock, err := shakeHands(ctx, nc, url, codec)
@@ -111,12 +111,14 @@ func DialWebsocket(ctx context.Context, nc net.Conn, url string, codec Codec, li
 
 func shakeHands(ctx context.Context, nc net.Conn, url string, codec Codec) (*gorilla.Conn, *readOnly, error) {
 	name := subprotocol + codec.Name()
-	sock := &handshaking{readOnly: readOnly{ear: &ear{Conn: nc}}}
+	sock := &handshaking{readOnly: readOnly{ear: newEar(nc)}}
+	dial := func(context.Context, string, string) (net.Conn, error) { return sock, nil }
 	d := gorilla.Dialer{
-		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return sock, nil },
-		Subprotocols:    []string{name},
-		ReadBufferSize:  4 << 10,
-		WriteBufferPool: &writeBuffers,
+		NetDialContext:    dial,
+		NetDialTLSContext: dial, // and what it returns speaks TLS
+		Subprotocols:      []string{name},
+		ReadBufferSize:    4 << 10,
+		WriteBufferPool:   &writeBuffers,
 	}
 	in, resp, err := d.DialContext(context.WithoutCancel(ctx), url, nil) // its end is a deadline of nc
 	switch {

@@ -87,7 +87,7 @@ var headroom [maxHeadroom]byte
 // begin makes the caller the one who writes, if nobody does and there is
 // something to do. c.mu is held.
 func (c *Conn) begin() bool {
-	if c.writing || c.out.empty() && c.err == nil {
+	if c.writing || c.out.empty() && !c.veil.waits() && c.err == nil {
 		return false
 	}
 	c.writing = true
@@ -119,19 +119,33 @@ func (c *Conn) flush() {
 	if !c.begin() {
 		return
 	}
-	for !c.out.empty() {
+	for !c.spent() {
 		o := c.out.take()
 		c.mu.Unlock()
 		n, err := c.writeNow(&o)
 		c.mu.Lock()
 		c.wrote(n)
-		if err == nil && o.empty() {
+		if err == nil && o.empty() && !c.veil.unsent() {
 			continue
 		}
 		go c.write(o) // an error is met there again
 		return
 	}
 	c.stop()
+}
+
+// spent reports whether there is nothing left to write. TLS says that it ends only
+// then. c.mu is held.
+func (c *Conn) spent() bool {
+	return c.out.empty() && !c.veil.waits() && !(c.err != nil && !c.closing.IsZero() && c.veil.part())
+}
+
+// answered has written what TLS said when it read: a new key is answered by one.
+func (c *Conn) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waits(c.veil.grew())
+	c.flush()
 }
 
 // Flush writes what is queued, as far as the socket takes it now.
@@ -145,6 +159,9 @@ func (c *Conn) writeNow(o *outbox) (n int, err error) {
 	if c.raw == nil {
 		return 0, nil
 	}
+	if c.veil != nil {
+		return c.veil.writeNow(o)
+	}
 	rawErr := c.raw.Write(func(fd uintptr) bool {
 		n, err = o.writeNow(int(fd))
 		return true
@@ -157,7 +174,7 @@ func (c *Conn) writeNow(o *outbox) (n int, err error) {
 
 // wrote counts n bytes that the socket took. c.mu is held.
 func (c *Conn) wrote(n int) {
-	c.waits(-n)
+	c.waits(c.veil.grew() - n)
 	c.sent.Bytes += int64(n)
 	signal(c.room)
 }
@@ -172,9 +189,9 @@ func (c *Conn) write(o outbox) {
 			c.broken(err) // and c.writing stays, so that nobody tries again
 			c.running--
 			c.settle()
-		case c.out.empty():
+		case c.spent():
 			if c.err == nil {
-				_ = c.nc.SetWriteDeadline(time.Time{})
+				_ = c.sock.SetWriteDeadline(time.Time{})
 			}
 			c.stop()
 		default:
@@ -191,18 +208,16 @@ func (c *Conn) write(o outbox) {
 const chunkBytes = 256 << 10
 
 func (c *Conn) writeAll(o *outbox) error {
-	for !o.empty() {
+	for !o.empty() || c.veil.waits() {
 		c.mu.Lock()
 		if c.closing.IsZero() { // else Close has set a deadline already
-			_ = c.nc.SetWriteDeadline(time.Now().Add(c.lim.Stall))
+			_ = c.sock.SetWriteDeadline(time.Now().Add(c.lim.Stall))
 		}
 		c.mu.Unlock()
-		chunk := o.chunk()
-		n, err := c.nc.Write(chunk[:min(len(chunk), chunkBytes)])
-		o.wrote(n)
+		n, whole, err := c.writeChunk(o)
 		c.mu.Lock()
 		c.wrote(n)
-		if c.curt && n == len(chunk) {
+		if c.curt && whole {
 			c.waits(-o.abridge())
 		}
 		c.mu.Unlock()
@@ -211,4 +226,16 @@ func (c *Conn) writeAll(o *outbox) error {
 		}
 	}
 	return nil
+}
+
+// writeChunk writes a part of o, and waits until the socket has taken it. It says
+// how many bytes that were, and whether the rest of o begins with a chunk.
+func (c *Conn) writeChunk(o *outbox) (n int, whole bool, err error) {
+	if c.veil != nil {
+		return c.veil.writeChunk(o)
+	}
+	chunk := o.chunk()
+	n, err = c.nc.Write(chunk[:min(len(chunk), chunkBytes)])
+	o.wrote(n)
+	return n, n == len(chunk), err
 }

@@ -28,14 +28,6 @@ const (
 	// Pair is the procedure with which a daemon's owner opens a pairing window.
 	Pair = Namespace + "pair"
 
-	// Port is the TCP port of a daemon, unless that is taken.
-	Port = 5020
-
-	// ALPN names what devices speak over TLS (RFC 7301), ALPNPair what machines do
-	// that are about to be paired.
-	ALPN     = "dconn/1"
-	ALPNPair = "dconn-pair/1"
-
 	// Protocol is the version that travels in HELLO and WELCOME as
 	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
 	Protocol = 1
@@ -46,6 +38,20 @@ const (
 	// AuthPeerCred is the WAMP authmethod of a unix socket: the kernel names
 	// the peer's uid (SO_PEERCRED, unix(7)).
 	AuthPeerCred = "peercred"
+
+	// AuthTLS is the WAMP authmethod of ALPN: the handshake of TLS has proved which
+	// key the peer has.
+	AuthTLS = "tls"
+
+	// ALPN is the protocol that two daemons, or a daemon and a client of ours,
+	// agree on in TLS: WAMP over a rawsocket, both ends known by their keys.
+	ALPN = "dconn/1"
+
+	// ALPNPair is that of two machines that are to be paired.
+	ALPNPair = "dconn-pair/1"
+
+	// Port is the TCP port of a daemon, unless it is taken.
+	Port = 5020
 
 	// AuthAnonymous is WAMP's authmethod of a peer that proves nothing.
 	AuthAnonymous = "anonymous"

@@ -41,7 +41,6 @@ func (b *bench) all() []contestant {
 	return []contestant{
 		{nameDconn, true, load.WAMP, "unix", b.startDconn},
 		{"dconn unix, its own client", true, load.Session, "unix", b.startDconn},
-		{"dconn tcp", true, load.WAMP, "tcp", b.startDconnTCP},
 		{nameStock, false, load.WAMP, "unix", b.startStock("unix")},
 		{"stock nexus tcp", false, load.WAMP, "tcp", b.startStock("tcp")},
 		{nameNATS, false, load.NATS, "tcp", b.startNATS},
@@ -55,17 +54,6 @@ func (b *bench) path(name string) string { return filepath.Join(b.Dir, name) }
 func (b *bench) startDconn(ctx context.Context) (*exec.Cmd, string, error) {
 	daemon, err := b.Serve(ctx, b.path("dconn"))
 	return daemon, b.Socket(), err
-}
-
-// startDconnTCP returns once a daemon also listens at a port, which it does
-// before it answers.
-func (b *bench) startDconnTCP(ctx context.Context) (*exec.Cmd, string, error) {
-	port, err := rig.FreePort()
-	if err != nil {
-		return nil, "", err
-	}
-	daemon, err := b.Serve(ctx, b.path("dconn"), "--listen", "tcp://"+local(port))
-	return daemon, local(port), err
 }
 
 func (b *bench) startStock(network string) func(context.Context) (*exec.Cmd, string, error) {
