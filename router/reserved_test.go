@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,8 +19,9 @@ import (
 
 // reservedStreet is one with the default door, where 127.0.0.1 is the address of a
 // paired device.
-func reservedStreet(t *testing.T) *street {
+func reservedStreet(t *testing.T, forgiven time.Duration) *street {
 	opts := DefaultOptions()
+	opts.Door.Forgiven = forgiven
 	opts.Certificate, opts.Trust = &server().Certificate, pairedStore(t, netip.MustParseAddr("127.0.0.1"))
 	opts.Log = slog.New(slog.DiscardHandler)
 	s := startWith(t, opts).street()
@@ -68,22 +70,22 @@ func (s *street) besiege(many int, words string, from ...string) (stop func()) {
 // fail, cost a paired device not one connection.
 func TestDeviceDuringSiege(t *testing.T) {
 	for name, c := range map[string]struct {
-		many  int
-		words string
-		from  []string
+		connections, many int
+		words             string
+		from              []string
 	}{
-		"eight addresses":             {80, "", []string{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8", "127.0.0.9"}},
-		"its own address":             {300, "", []string{"127.0.0.1"}},
-		"its own address, with junk":  {40, "\x16\x03\x01\xff\xff", []string{"127.0.0.1"}},
-		"its own address, with HELLO": {40, replayed(t), []string{"127.0.0.1"}},
+		"eight addresses":             {1000, 80, "", []string{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8", "127.0.0.9"}},
+		"its own address":             {1000, 300, "", []string{"127.0.0.1"}},
+		"its own address, with junk":  {200, 40, "\x16\x03\x01\xff\xff", []string{"127.0.0.1"}},
+		"its own address, with HELLO": {200, 40, replayed(t), []string{"127.0.0.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := reservedStreet(t)
+			s := reservedStreet(t, DefaultDoorLimits().Forgiven)
 			stop := s.besiege(c.many, c.words, c.from...)
 			defer stop()
 			began := time.Now()
 			failed := 0
-			for range 1000 {
+			for range c.connections {
 				msg, err := s.greetingOnce("127.0.0.1")
 				if err != nil || msg.MessageType() != wamp.WELCOME {
 					if failed++; failed < 4 {
@@ -91,8 +93,34 @@ func TestDeviceDuringSiege(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("1000 connections in %v, %d failed", time.Since(began), failed)
+			t.Logf("%d connections in %v, %d failed", c.connections, time.Since(began), failed)
 		})
+	}
+}
+
+// An address that failed too often is refused, in plaintext and in TLS; one that is
+// reserved only in plaintext.
+func TestBarred(t *testing.T) {
+	s := reservedStreet(t, time.Hour)
+	for from, want := range map[string]string{"127.0.0.1": "", "127.0.0.2": "access denied"} {
+		for range s.router.door.lim.Failures {
+			s.hears(s.walk(from, "\x00"))
+		}
+		if got := s.hears(s.walk(from, rawHello)); got != rawFull {
+			t.Errorf("%s hears %q in plaintext", from, got)
+		}
+		msg, err := s.greetingOnce(from)
+		switch {
+		case want == "" && (err != nil || msg.MessageType() != wamp.WELCOME):
+			t.Errorf("the device at %s: %v, %v", from, msg, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", from, err, want)
+		}
+		tc := tls.Client(s.walk(from, ""), (*machine)(nil).config("http/1.1"))
+		_, _ = io.WriteString(tc, "GET / HTTP/1.1\r\nHost: "+s.address+"\r\n\r\n")
+		if got := s.hears(tc); want == "" && !strings.HasPrefix(got, "HTTP/1.1 503 ") || want != "" && got != "" {
+			t.Errorf("a page at %s hears %q", from, got)
+		}
 	}
 }
 

@@ -139,7 +139,7 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 		return r.receiveTLS(v, a)
 	case isLocal(v.nc) || r.limits.admitAll:
 		return r.converse(v, a, speaks, r.nobody())
-	case speaks == speaksHTTP && r.limits.Certificate != nil:
+	case speaks == speaksHTTP && r.limits.Certificate != nil && !v.barred:
 		return nil, r.redirect(v)
 	}
 	return nil, errors.New("plaintext, which is spoken on this machine only")

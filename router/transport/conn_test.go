@@ -23,7 +23,7 @@ func testLimits() Limits {
 		Handshake: 10 * time.Second, Stall: 10 * time.Second, Flush: 10 * time.Second,
 	}
 	if carrier != "unix" { // a peer is given so long to close
-		lim.Flush = 300 * time.Millisecond
+		lim.Flush = time.Second
 	}
 	return lim
 }
