@@ -122,7 +122,7 @@ func (d *devices) cameFrom(addr netip.Addr) bool {
 // until ctx ends.
 func (r *Router) watchDevices(ctx context.Context) {
 	changed := make(chan struct{}, 1)
-	r.serving.Go(func() {
+	r.watching.Go(func() {
 		r.devices.store.Watch(ctx, func() {
 			select {
 			case changed <- struct{}{}:

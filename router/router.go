@@ -69,6 +69,7 @@ type Router struct {
 	latest    Identity                 // of whom details is
 	details   wamp.Dict
 	serving   sync.WaitGroup
+	watching  sync.WaitGroup // the store
 	attaching sync.WaitGroup
 }
 
@@ -103,7 +104,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		return nil, err
 	}
 	if opts.Trust != nil {
-		r.serving.Go(func() { r.watchDevices(r.closed) })
+		r.watching.Go(func() { r.watchDevices(r.closed) })
 	}
 	return r, nil
 }
@@ -265,6 +266,7 @@ func (r *Router) Close() {
 		r.host.close(ctx)
 		r.engine.Close()
 		r.serving.Wait()
+		r.watching.Wait()
 	}()
 	select {
 	case <-done:

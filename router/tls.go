@@ -111,8 +111,8 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 	if _, known := r.devices.find(id); !known {
 		return wire.Errorf(wire.ErrAuthentication, "this machine is not paired here")
 	}
-	r.devices.met(id, v.origin.Addr())
 	v.vouched()
+	r.devices.met(id, remote(v.nc))
 	return nil
 }
 

@@ -1,14 +1,17 @@
 package router
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"golang.org/x/sys/unix"
@@ -40,7 +43,7 @@ func ListenUnix(path string) (net.Listener, error) {
 	if err := trust.Lock(lock); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	if err := removeStale(path); err != nil {
+	if err := awaitStale(path); err != nil {
 		return nil, err
 	}
 	old := syscall.Umask(0o177)
@@ -101,6 +104,35 @@ type HeldError struct {
 // Error says who serves the socket.
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is served already, by process %d of uid %d", e.Path, e.PID, e.UID)
+}
+
+// awaitStale is removeStale that gives a process which was killed the time to go:
+// the kernel closes its sockets late.
+func awaitStale(path string) error {
+	for range 100 {
+		err := removeStale(path)
+		if held, ok := errors.AsType[*HeldError](err); !ok || !exiting(held.PID) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return removeStale(path)
+}
+
+// exiting reports whether a process is about to end, or has: the flag PF_EXITING
+// among those of /proc/PID/stat, proc_pid_stat(5).
+func exiting(pid int) bool {
+	const flagsField, pfExiting = 9, 0x4
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the third and on
+	if len(fields) <= flagsField-3 {
+		return false
+	}
+	flags, err := strconv.ParseUint(fields[flagsField-3], 10, 64)
+	return err == nil && flags&pfExiting != 0
 }
 
 func removeStale(path string) error {
