@@ -48,7 +48,7 @@ var codes = []struct {
 	{exitAuth, "not paired, or authentication failed",
 		[]string{wire.ErrAuthentication, wire.ErrNoAuthMethod}, ""},
 	{exitDenied, "not authorised",
-		[]string{wire.ErrNotAuthorized, wire.ErrAuthorization}, ""},
+		[]string{wire.ErrNotAuthorized, wire.ErrAuthorization, wire.ErrRights}, ""},
 	{exitUnreachable, "unreachable, refused, or the connection or the callee was lost",
 		[]string{wire.ErrCalleeLost, wire.ErrSlowConsumer, wire.ErrLost, wire.ErrNetworkFailure, "wamp.close."}, ""},
 	{exitIdentity, "wrong pairing code, or another identity than expected at this address",

@@ -75,7 +75,7 @@ func TestDeviceDuringSiege(t *testing.T) {
 		from              []string
 	}{
 		"eight addresses":             {1000, 80, "", []string{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8", "127.0.0.9"}},
-		"its own address":             {1000, 300, "", []string{"127.0.0.1"}},
+		"its own address":             {1000, 200, "", []string{"127.0.0.1"}},
 		"its own address, with junk":  {200, 40, "\x16\x03\x01\xff\xff", []string{"127.0.0.1"}},
 		"its own address, with HELLO": {200, 40, replayed(t), []string{"127.0.0.1"}},
 	} {

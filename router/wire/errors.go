@@ -37,6 +37,9 @@ const (
 	ErrLimit = Namespace + "error.limit"
 	// ErrPairing: a pairing window has closed for too many wrong codes.
 	ErrPairing = Namespace + "error.pairing_locked"
+	// ErrRights: the session of a device has ended because it may do less now. What
+	// it still may, it can ask for again.
+	ErrRights = Namespace + "error.rights"
 	// ErrLost is never sent: it names a connection that ended without a word.
 	ErrLost = Namespace + "error.connection_lost"
 )
@@ -125,6 +128,7 @@ var sentences = map[string]string{
 	ErrExecFailed:                     "the command behind this failed",
 	ErrBusy:                           "busy with other calls",
 	ErrLimit:                          "over a limit",
+	ErrRights:                         "what this device may do has become less",
 	ErrPairing:                        "too many wrong pairing codes",
 	ErrCalleeLost:                     "the callee went away during the call",
 	ErrSlowConsumer:                   "cut off for reading too slowly",
