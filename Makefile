@@ -26,10 +26,17 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm test-stream test-soak demo-clean
+test-all: lint test-vm test-power test-stream test-soak demo-clean
 
 test-vm:
 	scripts/vm/test.sh
+
+# how often a machine loses its power while it changes the trust store; a run of
+# 100 takes three minutes
+POWER ?= 15
+.PHONY: test-power
+test-power:
+	scripts/vm/power.sh $(POWER)
 
 # a GiB in constant memory
 .PHONY: test-stream

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func device(n byte) *Device {
@@ -275,6 +277,8 @@ func write(dir string) {
 			os.Exit(1)
 		}
 		fmt.Println(n)
+		// whoever reads it from a terminal has it before the next change begins
+		_ = unix.IoctlSetInt(1, unix.TCSBRK, 1)
 	}
 }
 

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# build.sh KERNEL DIR DEBS: make in DIR what test.sh boots, from Debian's
+# build.sh KERNEL DIR DEBS: make in DIR what rig.sh boots, from Debian's
 # packages of KERNEL (6.1.0-56-amd64), which are kept in DEBS. Nothing is
 # installed. DIR gets
 #
 #   vmlinux       the kernel, uncompressed
-#   modules.cpio  busybox, and the modules in /modules with their order
+#   modules.cpio  busybox, and modules in /modules: panels and disk there name
+#                 those for backlights and for ext4 on virtio, in their order
 #   acpivid.aml   an ACPI table with a panel, for the kernel's own video driver
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kernel=$1 dir=$2 debs=$3
 PATH=$PATH:/usr/sbin:/sbin # depmod and modprobe, for who is not root
-say() { echo "test-vm: $*" >&2; }
+say() { echo "vm: $*" >&2; }
 
 mkdir -p "$dir" "$debs"
 dir=$(realpath "$dir") debs=$(realpath "$debs")
@@ -58,10 +59,19 @@ logged iasl -p "$dir/acpivid" "$here/acpivid.asl"
 
 mkdir -p "$work/initrd/bin" "$work/initrd/modules"
 cp /bin/busybox "$work/initrd/bin"
-modprobe -d "$work/root" -S "$kernel" --show-depends video | awk '$1 == "insmod" { print $2 }' >"$work/order"
-echo "$work/dconn_bl/dconn_bl.ko" >>"$work/order"
-while read -r module; do
-    cp "$module" "$work/initrd/modules"
-    basename "$module"
-done <"$work/order" >"$work/initrd/modules/order"
+# order MODULE...: what insmod needs, each after those that it needs
+order() {
+    local module
+    for module; do
+        modprobe -d "$work/root" -S "$kernel" --show-depends "$module"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+}
+{ order video && echo "$work/dconn_bl/dconn_bl.ko"; } >"$work/panels"
+order virtio_pci virtio_blk ext4 >"$work/disk"
+for list in panels disk; do
+    while read -r module; do
+        cp "$module" "$work/initrd/modules"
+        basename "$module"
+    done <"$work/$list" >"$work/initrd/modules/$list"
+done
 (cd "$work/initrd" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/modules.cpio"
