@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,10 +75,15 @@ func TestSecrets(t *testing.T) {
 	for _, h := range []*host{desk, laptop} {
 		searchFiles(t, h.dir, secrets)
 	}
-	limits := read(t, fmt.Sprintf("/proc/%d/limits", childOf(t, daemon)))
+	serving := childOf(t, daemon)
+	limits := read(t, fmt.Sprintf("/proc/%d/limits", serving))
 	if !strings.Contains(limits, "Max core file size        0 ") {
 		t.Errorf("the daemon may leave a core: %s", limits)
 	}
+	if err := syscall.Kill(serving, syscall.SIGTERM); err != nil { // strace would leave it running
+		t.Error(err)
+	}
+	daemon.ends(0)
 }
 
 // use is what an hour of use does, in miniature; it returns all that was said.
