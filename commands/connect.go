@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -137,6 +138,12 @@ type kept struct {
 	lost func(error) error
 	// within bounds the first making; 0 is no bound.
 	within time.Duration
+}
+
+// again reports whether what was lost by err may be made again: the router may come
+// back, or wants to be asked anew.
+func again(err error) bool {
+	return comesBack(err) || errors.Is(err, &wire.Error{URI: wire.ErrRights})
 }
 
 // redial bounds an attempt to reconnect.

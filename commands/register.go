@@ -169,7 +169,7 @@ func runRegister(ctx context.Context, o *registerOptions) error {
 // hold the procedure.
 func (o *registerOptions) lost(err error) error {
 	old := errors.Is(err, &wire.Error{URI: wire.ErrAlreadyExists})
-	if o.reconnect && (comesBack(err) || old) {
+	if o.reconnect && (again(err) || old) {
 		return nil
 	}
 	return err

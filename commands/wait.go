@@ -71,8 +71,8 @@ func (o *waitOptions) late(ctx context.Context, last error) error {
 	return f
 }
 
-// comesBack reports whether waiting may mend err: no daemon yet, one that went away,
-// or one that wants to be asked anew.
+// comesBack reports whether waiting may mend err: no daemon yet, or one that
+// went away.
 func comesBack(err error) bool {
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		return true
@@ -82,7 +82,7 @@ func comesBack(err error) bool {
 		return false
 	}
 	code, _ := codeOf(e.URI)
-	return code == exitUnreachable || e.URI == wire.ErrRights
+	return code == exitUnreachable
 }
 
 func (o *waitOptions) try(ctx context.Context) error {

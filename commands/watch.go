@@ -89,7 +89,7 @@ func (w *watch) lost(err error) error {
 	switch f := explain(err, w.uri); {
 	case w.strict:
 		return &failure{Code: exitProtocol, Message: f.Message + "; events may be missing (--strict)", WAMP: f.WAMP}
-	case w.reconnect && comesBack(err):
+	case w.reconnect && again(err):
 		return nil
 	}
 	w.say("%s: events may be missing", w.uri)
