@@ -25,9 +25,10 @@ git status --porcelain >"$tmp/after"
 ok "the demo ends with 0" [ $status = 0 ]
 ok "it calls what it registered" grep -q '^Filesystem' "$tmp/out"
 ok "its events came through the pipe" grep -q '^the door is closed$' "$tmp/out"
+ok "it called another machine" grep -A1 -x '\$ dconn call -d desk .system.name' "$tmp/out"
 ok "within 60 s (took $took)" [ $took -lt 60 ]
 ok "no process is left" [ -z "$(processes)" ]
 ok "no file is left" [ -z "$(find "$tmp/tmp" "$tmp/run" "$tmp/home" -mindepth 1)" ]
 ok "the checkout is as it was" cmp -s "$tmp/before" "$tmp/after"
-echo "$((7 - failed)) passed, $failed failed"
+echo "$((8 - failed)) passed, $failed failed"
 [ $failed = 0 ]

@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 PATH=$PWD:$PATH
 dir=$(mktemp -d)
-export DCONN_SOCKET=$dir/dconn.sock
+export DCONN_SOCKET=$dir/dconn.sock DCONN_STATE=$dir/state
 pids=()
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
@@ -32,7 +32,7 @@ show() {
 }
 
 printf '$ dconn serve &\n'
-dconn serve 2>"$dir/log" &
+dconn serve --name desk --listen 127.0.0.1:0 2>"$dir/log" & # of which the demo shows less
 pids+=($!)
 show dconn wait
 
@@ -68,6 +68,20 @@ else
     printf '\n# no backlight here: the error says so\n'
     expect=1 show dconn call .brightness.get
 fi
+
+printf '\n# another machine: here one with a directory of its own; a code pairs the two\n'
+at=$(sed -n 's/.*msg=serving.* listen=//p' "$dir/log")
+printf 'desk$ dconn pair &\n'
+dconn pair 2>"$dir/pair" >"$dir/code" &
+pair=$!
+until [ -s "$dir/code" ] || ! kill -0 $pair 2>/dev/null; do sleep 0.02; done
+cat "$dir/code"
+export DCONN_STATE=$dir/laptop # whose commands follow
+DCONN_PAIR_CODE=$(cat "$dir/code") show dconn pair "$at"
+wait $pair || failed=1
+show dconn call -d desk .system.name
+expect=5 show dconn call -d desk org.example.disk /
+DCONN_STATE=$dir/state show dconn devices
 
 printf '\n# what goes wrong has an exit code: dconn help exit-codes\n'
 expect=1 show dconn call org.example.disk /nonexistent
