@@ -41,6 +41,7 @@ func start(t testing.TB) *bench {
 
 // options are those of a router that logs nothing, and whose door is patient.
 func options(lim transport.Limits, perSession SessionLimits) Options {
+	perSession.PerDevice = 1 << 20
 	return Options{Log: slog.New(slog.DiscardHandler), Transport: lim, Session: perSession, Door: patientDoor()}
 }
 

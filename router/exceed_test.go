@@ -36,6 +36,7 @@ var exceeds = map[string]exceed{
 	"handshake":        {"1s", (*bench).saysNothing, 1, "timeout"},
 	"message":          {"4KiB", (*bench).saysTooMuch, 1, "limit"},
 	"depth":            {"8", (*bench).nestsTooDeep, 1, "limit"},
+	"device_sessions":  {"2", (*bench).comesAgain, 1, "limit"},
 	"calls":            {"2", (*bench).callsTooMuch, 5, ""},
 	"registrations":    {"2", (*bench).registersTooMuch, 5, ""},
 	"subscriptions":    {"2", (*bench).subscribesTooMuch, 5, ""},
@@ -245,6 +246,21 @@ func (b *bench) readsNothing() wamp.Message {
 func (b *bench) stalls() wamp.Message {
 	b.deaf()
 	return nil
+}
+
+// comesAgain has three sessions of one device.
+func (b *bench) comesAgain() wamp.Message {
+	for n := 0; ; n++ {
+		conn, err := transport.Dial(b.dialTLS(), transport.JSON, transport.DefaultLimits())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { conn.Abandon(); drain(conn) })
+		b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: everyRole})
+		if msg := b.receive(conn); n == 2 {
+			return msg
+		}
+	}
 }
 
 // lingers shakes hands at the door and says no HELLO.

@@ -17,11 +17,12 @@ type SessionLimits struct {
 	Calls         int // calls in flight
 	Registrations int
 	Subscriptions int
+	PerDevice     int // sessions of one paired device
 }
 
 // DefaultSessionLimits suit most.
 func DefaultSessionLimits() SessionLimits {
-	return SessionLimits{Calls: 1024, Registrations: 256, Subscriptions: 1024}
+	return SessionLimits{Calls: 1024, Registrations: 256, Subscriptions: 1024, PerDevice: 128}
 }
 
 // guard sees every message of one session before nexus does, and takes out

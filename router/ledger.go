@@ -14,6 +14,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -166,6 +167,18 @@ func (a *account) reason(err error, closing bool) string {
 		return endLost
 	}
 	return "protocol_violation" // a frame of no known type
+}
+
+// countOf is how many connections a device has.
+func (l *ledger) countOf(device trust.ID) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.open {
+		if a.identity.Device == device {
+			n++
+		}
+	}
+	return n
 }
 
 // calls counts those that are in flight.

@@ -42,6 +42,7 @@ const (
 	limitCalls         = "calls"
 	limitRegistrations = "registrations"
 	limitSubscriptions = "subscriptions"
+	limitDevice        = "device_sessions"
 )
 
 // Limits are all of them that can be set, in the order in which a connection
@@ -74,6 +75,9 @@ var Limits = []Limit{
 	{transport.LimitDepth, Count, 8, 128,
 		"how deep lists and dicts in a message may nest",
 		func(o *Options) any { return &o.Transport.Depth }},
+	{limitDevice, Count, 1, 1 << 20,
+		"sessions of one paired device, and connections of its that are none yet",
+		func(o *Options) any { return &o.Session.PerDevice }},
 	{limitCalls, Count, 1, 1 << 20,
 		"calls in flight of one session",
 		func(o *Options) any { return &o.Session.Calls }},

@@ -112,6 +112,9 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 		return wire.Errorf(wire.ErrAuthentication, "this machine is not paired here")
 	}
 	v.vouched()
+	if most := r.limits.Session.PerDevice; r.ledger.countOf(id) > most {
+		return over(limitDevice, "this device has %d sessions already", most)
+	}
 	r.devices.met(id, remote(v.nc))
 	return nil
 }

@@ -13,7 +13,7 @@ lines() { seq -f "%07.0f$fill" "$count"; } # of 64 KiB, no two alike
 dir=$(mktemp -d)
 export DCONN_SOCKET=$dir/dconn.sock
 mkfifo "$dir/lines" "$dir/ready" "$dir/events"
-dconn serve 2>"$dir/log" & daemon=$!
+dconn serve --listen none 2>"$dir/log" & daemon=$!
 trap 'kill $daemon; wait; rm -rf "$dir"' EXIT
 dconn wait
 

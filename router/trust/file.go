@@ -13,7 +13,8 @@ import (
 )
 
 // DefaultDir is where this user keeps what a machine knows for good: what systemd
-// gives a service, else $XDG_STATE_HOME/dconn, else ~/.local/state/dconn.
+// gives a service, else $XDG_STATE_HOME/dconn, else ~/.local/state/dconn; root without
+// a home has /var/lib/dconn.
 func DefaultDir() (string, error) {
 	if dir := os.Getenv("STATE_DIRECTORY"); filepath.IsAbs(dir) {
 		return dir, nil
@@ -22,6 +23,9 @@ func DefaultDir() (string, error) {
 		return filepath.Join(dir, "dconn"), nil
 	}
 	home, err := os.UserHomeDir()
+	if err != nil && os.Geteuid() == 0 {
+		return "/var/lib/dconn", nil // a service that was told nothing
+	}
 	if err != nil {
 		return "", fmt.Errorf("no place for state: neither XDG_STATE_HOME nor HOME is set")
 	}

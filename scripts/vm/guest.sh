@@ -109,7 +109,7 @@ keys() {
 
 # The daemon, where root's daemon belongs.
 unset XDG_RUNTIME_DIR
-dconn serve 2>/tmp/log &
+dconn serve --listen none 2>/tmp/log &
 serve=$!
 run dconn wait
 is "the daemon serves" "exit $status$err" "exit 0"

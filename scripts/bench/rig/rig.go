@@ -63,7 +63,7 @@ func (r *Rig) Say(format string, args ...any) {
 
 // Env keeps the settings and sockets of whoever runs this out of it.
 func (r *Rig) Env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.Dir, "XDG_RUNTIME_DIR=" + r.runtimeDir()}
+	return []string{"PATH=" + os.Getenv("PATH"), "DCONN_LISTEN=none", "HOME=" + r.Dir, "XDG_RUNTIME_DIR=" + r.runtimeDir()}
 }
 
 func (r *Rig) runtimeDir() string { return filepath.Join(r.Dir, "run") }
