@@ -162,6 +162,7 @@ func subcommands() []subcommand {
 		{"subscribe", newSubscribe},
 		{"register", newRegister},
 		{"describe", newDescribe},
+		{"discover", newDiscover},
 		{"wait", newWait},
 		{"status", newStatus},
 		{"config", newConfig},

@@ -159,7 +159,6 @@ func (b *browser) run(ctx context.Context) error {
 		now := time.Now()
 		if wait := b.passed.Add(breath).Sub(now); wait > 0 {
 			tick.Reset(wait)
-			b.report.flush(now, b.machines)
 			continue
 		}
 		b.passed = now

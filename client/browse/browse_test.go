@@ -154,6 +154,7 @@ func (s *scene) told() (lines []string) {
 
 // take are the events since it was last called.
 func (s *scene) take() []Event {
+	time.Sleep(2 * breath)
 	synctest.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -213,7 +213,8 @@ func (c *cache) text(in mdns.Packet, rr *dns.TXT, now time.Time, changed touch) 
 	changed(k.name)
 }
 
-// locate takes in an address of a host.
+// locate takes in an address of a host; hosts then has that, and whether the
+// address is new.
 func (c *cache) locate(at mdns.Place, hdr *dns.RR_Header, ip []byte, now time.Time, hosts map[heard]bool) {
 	k := key{at, mdns.Key(hdr.Name)}
 	h := c.hosts[k]
@@ -221,7 +222,10 @@ func (c *cache) locate(at mdns.Place, hdr *dns.RR_Header, ip []byte, now time.Ti
 	if h == nil || !ok || !usable(a) {
 		return
 	}
-	hosts[heard{k, a.Is4()}] = true
+	one := heard{k, a.Is4()}
+	if _, before := hosts[one]; !before {
+		hosts[one] = false
+	}
 	switch known := h.addresses[a]; {
 	case hdr.Ttl == 0 && known != nil:
 		known.expires = now.Add(time.Second)
@@ -229,6 +233,7 @@ func (c *cache) locate(at mdns.Place, hdr *dns.RR_Header, ip []byte, now time.Ti
 		known.seen, known.expires = now, now.Add(seconds(hdr.Ttl))
 	case hdr.Ttl > 0 && len(h.addresses) < maxAddresses:
 		h.addresses[a] = &address{now, now.Add(seconds(hdr.Ttl))}
+		hosts[one] = true
 	}
 }
 
@@ -246,15 +251,17 @@ type heard struct {
 // replace ends the addresses that hosts no longer name: those that were heard of
 // within a second may be in another message of the same (section 10.2).
 func (c *cache) replace(hosts map[heard]bool, now time.Time, changed touch) {
-	if len(hosts) == 0 {
-		return
-	}
-	for k := range hosts {
+	news := false
+	for k, more := range hosts {
+		news = news || more
 		for ip, a := range c.hosts[k.key].addresses {
 			if ip.Is4() == k.v4 && now.Sub(a.seen) > time.Second && a.expires.Sub(now) > time.Second {
 				a.expires = now.Add(time.Second)
 			}
 		}
+	}
+	if !news {
+		return
 	}
 	for k, s := range c.services {
 		host := key{k.at, s.host}

@@ -40,13 +40,18 @@ func (r *report) flush(now time.Time, machines func(name string) map[string]Mach
 	if r.left < 1 {
 		return
 	}
-	for name := range r.dirty {
-		if !r.tell(name, machines(name)) {
-			return
-		}
-		delete(r.dirty, name)
-		if len(r.shown[name]) == 0 {
-			delete(r.shown, name)
+	for _, first := range []bool{true, false} { // what is new goes before what has changed
+		for name := range r.dirty {
+			if known := r.shown[name] != nil; known == first {
+				continue
+			}
+			if !r.tell(name, machines(name)) {
+				return
+			}
+			delete(r.dirty, name)
+			if len(r.shown[name]) == 0 {
+				delete(r.shown, name)
+			}
 		}
 	}
 }
