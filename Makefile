@@ -26,10 +26,15 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm test-stream test-soak demo-clean
+test-all: lint test-vm test-net test-stream test-soak demo-clean
 
 test-vm:
 	scripts/vm/test.sh
+
+# hosts that find each other, and whoever stands between them
+.PHONY: test-net
+test-net:
+	scripts/net/test.sh
 
 # a GiB in constant memory
 .PHONY: test-stream
@@ -69,6 +74,10 @@ bench-bus:
 .PHONY: bench-isolation
 bench-isolation:
 	go run ./scripts/bench/isolation -tags '$(TAGS)'
+
+.PHONY: bench-discover
+bench-discover:
+	go run ./scripts/bench/discover -tags '$(TAGS)'
 
 bench: bench-cold bench-cli bench-bus bench-isolation
 
