@@ -289,6 +289,26 @@ func TestNameIsTaken(t *testing.T) {
 	}
 }
 
+// Ours and avahi's take no name from each other, whoever comes first.
+func TestNameIsAvahis(t *testing.T) {
+	l := newLab(t)
+	a, b, c := l.host("a"), l.host("b"), l.host("c")
+	for _, h := range []*host{a, b, c} {
+		h.families("v4 v6")
+	}
+	a.publish("Küche", "7070", "v=1", "id="+idA)
+	if name := b.announce("Küche", idB, 5020).line(0); name != "Küche (2)" {
+		t.Errorf("ours is %q", name)
+	}
+	b.announce("pi", idC, 5021)
+	late := a.publish("pi", "7071", "v=1", "id="+idA)
+	late.until("another name", func(out, err string) bool { return strings.Contains(out+err, "pi #2") })
+	all := c.discover("-n", "4", "-W", "10")
+	for _, name := range []string{"Küche", "Küche (2)", "pi", "pi #2"} {
+		find(l, all, name)
+	}
+}
+
 // Two that begin at the same moment do not end with one name.
 func TestNameIsContested(t *testing.T) {
 	l := newLab(t)
