@@ -30,8 +30,9 @@ type Options struct {
 	ID   string // the text of its trust.ID
 	Log  *slog.Logger
 
-	// Renamed is told the name that is announced instead of Name, or Name again.
-	// It must return soon, and not call the Announcer except for Status.
+	// Renamed is told the name that is announced from now on: another machine has
+	// the one that was asked for, or Rename was called. It must return soon, and
+	// not call the Announcer except for Status.
 	Renamed func(name string)
 }
 

@@ -153,6 +153,7 @@ func index(one kinds) (i int) {
 // rename takes other names on every link: a name is the machine's.
 func (a *Announcer) rename(c conflict) {
 	before := a.name.instance()
+	a.farewell() // where nobody has contested it
 	wait := a.name.next(c)
 	a.restart(wait)
 	if now := a.name.instance(); now != before {

@@ -102,3 +102,44 @@ func TestLinks(t *testing.T) {
 	case <-time.After(10 * time.Millisecond):
 	}
 }
+
+// However costly messages are, reading them takes a part of the time only.
+func TestRation(t *testing.T) {
+	var r ration
+	now, worked := time.Now(), time.Duration(0)
+	began := now
+	for now.Sub(began) < time.Second {
+		const took = 2 * time.Millisecond
+		rest := r.spend(now, took)
+		worked += took
+		now = now.Add(took + max(rest, 0))
+	}
+	if worked < 100*time.Millisecond || worked > 250*time.Millisecond {
+		t.Errorf("worked %v of a second", worked)
+	}
+	if rest := r.spend(now.Add(time.Minute), time.Microsecond); rest != 0 {
+		t.Errorf("rests %v after a pause", rest)
+	}
+}
+
+// A long name that a message repeats costs milliseconds: see ration.
+func BenchmarkCostlyMessage(b *testing.B) {
+	m := append([]byte{0, 0, 0x84, 0, 0, 0, 2, 0, 0, 0, 0, 0}, costlyName()...)
+	m = append(m, 0, 12, 0, 1, 0, 0, 0, 9, 0, 2, 0xc0, 12)
+	for range maxRecords - 1 {
+		m = append(m, 0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 9, 0, 2, 0xc0, 12)
+	}
+	b.SetBytes(int64(len(m)))
+	for b.Loop() {
+		if Parse(m) == nil {
+			b.Fatal("cannot be read")
+		}
+	}
+}
+
+func costlyName() (name []byte) {
+	for _, n := range []int{63, 63, 63, 60} {
+		name = append(append(name, byte(n)), make([]byte, n)...)
+	}
+	return append(name, 0)
+}

@@ -142,19 +142,21 @@ func set6(fd, index int, member bool) error {
 // taken fills only the kernel's buffer.
 func (s *Socket) read(packets chan<- Packet) {
 	buf := make([]byte, MaxMessage+1)
+	var work ration
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil: // the interface is down, or went
-			select {
-			case <-time.After(50 * time.Millisecond):
-			case <-s.closed:
-			}
+			s.rest(50 * time.Millisecond)
 			continue
 		}
+		began := time.Now()
 		msg := Parse(buf[:n])
+		if rest := work.spend(began, time.Since(began)); rest > 0 {
+			s.rest(rest)
+		}
 		if msg == nil {
 			continue
 		}
@@ -165,6 +167,37 @@ func (s *Socket) read(packets chan<- Packet) {
 			return
 		}
 	}
+}
+
+// rest waits, unless the socket is closed.
+func (s *Socket) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.closed:
+	}
+}
+
+// ration is how much of a CPU the reading of messages may take on a socket: a
+// few kilobytes can be made so that they cost milliseconds.
+type ration struct {
+	since time.Time
+	spent time.Duration
+}
+
+const (
+	rationSpan = 100 * time.Millisecond
+	rationWork = 20 * time.Millisecond // of each span
+)
+
+// spend notes work that began then, and returns how long to rest.
+func (r *ration) spend(began time.Time, took time.Duration) time.Duration {
+	if began.Sub(r.since) >= rationSpan {
+		r.since, r.spent = began, 0
+	}
+	if r.spent += took; r.spent < rationWork {
+		return 0
+	}
+	return r.since.Add(rationSpan).Sub(began.Add(took))
 }
 
 // Send sends m to all on the link.

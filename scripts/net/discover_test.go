@@ -182,6 +182,9 @@ func TestMatrix(t *testing.T) {
 			if !want(m.Addresses) || m.ID != idA || m.Port != 5020 || m.Latency == nil || m.Paired != nil {
 				t.Errorf("%+v", m)
 			}
+			if own := find(l, a.discover("-n", "1", "-W", "10"), "Küche. 1"); !slices.Equal(own.Addresses, m.Addresses) {
+				t.Errorf("on its own host %+v", own)
+			}
 			c.seesByAvahi(m)
 			a.publish("beside", "7071", "v=1", "id="+idB)
 			c.publish("from avahi", "7070", "v=1", "id="+idB, "p=1")
@@ -392,11 +395,14 @@ func TestHostileAnnouncer(t *testing.T) {
 	liar := c.launch(func(ctx context.Context) *exec.Cmd { return c.role(ctx, "liar") })
 	liar.line(0)
 	late := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "announce", "late", "5021", idB) })
-	began := time.Now()
+	pid := fmt.Sprint(p.cmd.Process.Pid)
+	began, worked := time.Now(), cpu(t, pid)
 	o := b.dconn("discover", "-W", "3")
-	if took := time.Since(began); o.code != 0 || took > 5*time.Second {
+	took := time.Since(began)
+	if o.code != 0 || took > 5*time.Second {
 		t.Errorf("exit code %d after %v: %s", o.code, took, o.err)
 	}
+	t.Logf("an announcer works %v in %v of the attack", cpu(t, pid)-worked, took.Round(time.Millisecond))
 	if strings.ContainsFunc(o.out+o.err, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x202e }) {
 		t.Errorf("a control character is shown")
 	}
@@ -415,6 +421,17 @@ func TestHostileAnnouncer(t *testing.T) {
 	p.kill(syscall.SIGTERM)
 	if took := time.Since(before); took > 2*time.Second {
 		t.Errorf("it ends after %v", took)
+	}
+}
+
+// Whoever announces, or looks around, leaves no goroutine and no file behind.
+func TestLeavesNothing(t *testing.T) {
+	a := newLab(t).host("a")
+	a.families("v4 v6")
+	p := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "churn") })
+	p.ends(0)
+	if out, _ := p.texts(); out[:strings.Index(out, "\n")] != strings.TrimSpace(out)[strings.LastIndex(strings.TrimSpace(out), "\n")+1:] {
+		t.Errorf("goroutines and files: %s", out)
 	}
 }
 

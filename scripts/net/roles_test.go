@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/deskconn/dconn/client/browse"
 	"github.com/deskconn/dconn/router/announce"
 	"github.com/deskconn/dconn/router/mdns"
 )
@@ -25,6 +27,7 @@ func init() {
 	roles["announce"] = playAnnounce
 	roles["crowd"] = playCrowd
 	roles["liar"] = playLiar
+	roles["churn"] = playChurn
 }
 
 // playAnnounce is a daemon that only announces: NAME PORT ID. It prints its name
@@ -130,6 +133,9 @@ func playLiar([]string) error {
 		for i := range 10_000 {
 			name := fmt.Sprintf(`m%d\027[2J\226\128\174`, i)
 			_ = at[i%len(at)].Send(lie(name, i))
+			if i%20 == 0 {
+				_ = at[i%len(at)].Send(burden())
+			}
 			if i%50 == 0 { // else all but the first of them find no room at their receivers
 				time.Sleep(5 * time.Millisecond)
 			}
@@ -160,6 +166,16 @@ func lie(name string, i int) *dns.Msg {
 	return m
 }
 
+// burden is small, and takes as long to read as can be.
+func burden() *dns.Msg {
+	m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, Authoritative: true}}
+	name := strings.Repeat(strings.Repeat(`\027`, 60)+".", 4)
+	for range 500 {
+		m.Answer = append(m.Answer, &dns.PTR{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypePTR, Class: dns.ClassINET, Ttl: 9}, Ptr: name})
+	}
+	return m
+}
+
 // contest claims each name that somebody probes for.
 func contest(packets <-chan mdns.Packet, at *mdns.Socket) {
 	for p := range packets {
@@ -172,4 +188,33 @@ func contest(packets <-chan mdns.Packet, at *mdns.Socket) {
 			_ = at.Send(m)
 		}
 	}
+}
+
+// playChurn announces and looks around, again and again, and prints each time
+// how many goroutines and files there are.
+func playChurn([]string) error {
+	for range 10 {
+		a, err := announce.Start(context.Background(), announce.Options{Name: "churn", Port: 1, ID: hint(9), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		ctx, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		_, err = browse.Browse(ctx, func(browse.Event) bool { return true })
+		stop()
+		began := time.Now()
+		a.Close()
+		if took := time.Since(began); err == nil && took > time.Second {
+			err = fmt.Errorf("closing took %v", took)
+		}
+		if err != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond) // until the last goroutine has noticed
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return err
+		}
+		fmt.Println(runtime.NumGoroutine(), len(files))
+	}
+	return nil
 }

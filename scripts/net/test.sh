@@ -15,4 +15,6 @@ missing=$("$here/../need.sh" iproute2 avahi-daemon avahi-utils dbus nftables)
 space=dconn-probe-$$
 ip netns add "$space" 2>/dev/null || cannot "this kernel, or this container, makes no network namespaces"
 ip netns del "$space"
-cd "$here/../.." && exec go test -tags netns -count 1 -timeout 15m "$@" ./scripts/net
+cd "$here/../.."
+# with what the tests have measured
+go test -tags netns -count 1 -timeout 15m -v "$@" ./scripts/net | { grep -v '^=== ' || true; }
