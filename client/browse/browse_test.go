@@ -428,6 +428,23 @@ func TestFloods(t *testing.T) {
 	})
 }
 
+// One instance that moves with each packet leaves nothing where it was.
+func TestMovingInstance(t *testing.T) {
+	c, now := newCache(), time.Now()
+	for i := range 1000 {
+		target := fmt.Sprintf("h%d.local.", i)
+		m := &dns.Msg{Answer: []dns.RR{
+			&dns.SRV{Hdr: dns.RR_Header{Name: "pi._deskconn._tcp.local.", Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: 120}, Port: 1, Target: target},
+			&dns.A{Hdr: dns.RR_Header{Name: target, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 120}, A: []byte{10, 0, 0, 1}},
+		}}
+		c.learn(mdns.Packet{Place: v4, Msg: m}, now, 0, func(string) {})
+		c.sweep(now, func(string) {})
+	}
+	if len(c.services) != 1 || len(c.hosts) != 1 {
+		t.Errorf("%d instances on %d hosts", len(c.services), len(c.hosts))
+	}
+}
+
 func TestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		none := look(t, time.Minute)

@@ -64,6 +64,7 @@ type cache struct {
 	hosts    map[key]*host  // those that instances are on
 	beyond   map[uint64]bool
 	seed     maphash.Seed
+	untidy   bool // there may be hosts that nothing is on
 }
 
 func newCache() *cache {
@@ -180,6 +181,8 @@ func (c *cache) serve(in mdns.Packet, rr *dns.SRV, now time.Time, latency time.D
 	k := key{in.Place, mdns.Key(rr.Hdr.Name)}
 	if s.target == "" {
 		s.again = now // for its addresses, if they are not here
+	} else if !strings.EqualFold(s.target, rr.Target) {
+		c.untidy = true // nobody may be on the old one any more
 	}
 	s.target, s.host, s.port = rr.Target, mdns.Key(rr.Target), rr.Port
 	s.live(now, seconds(rr.Hdr.Ttl))

@@ -10,11 +10,9 @@ import (
 
 // sweep forgets what was not heard of again.
 func (c *cache) sweep(now time.Time, changed touch) {
-	forgot := false
 	for k, s := range c.services {
 		if !now.Before(s.expires) {
 			c.forget(k, changed)
-			forgot = true
 		}
 	}
 	expired := map[key]bool{}
@@ -26,7 +24,7 @@ func (c *cache) sweep(now time.Time, changed touch) {
 			}
 		}
 	}
-	if forgot || len(expired) > 0 {
+	if c.untidy || len(expired) > 0 {
 		c.tidy(expired, changed)
 	}
 }
@@ -34,6 +32,7 @@ func (c *cache) sweep(now time.Time, changed touch) {
 // tidy drops hosts that no instance is on, and tells of those that are on one
 // whose addresses are fewer now.
 func (c *cache) tidy(fewer map[key]bool, changed touch) {
+	c.untidy = false
 	used := map[key]bool{}
 	for k, s := range c.services {
 		host := key{k.at, s.host}
@@ -51,6 +50,7 @@ func (c *cache) tidy(fewer map[key]bool, changed touch) {
 
 func (c *cache) forget(k key, changed touch) {
 	delete(c.services, k)
+	c.untidy = true
 	if c.names[k.name]--; c.names[k.name] == 0 {
 		delete(c.names, k.name)
 	}

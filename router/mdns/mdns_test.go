@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -75,6 +76,27 @@ func TestLocal(t *testing.T) {
 	} {
 		if got := l.Local(netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s: %v", address, got)
+		}
+	}
+}
+
+func TestUnfit(t *testing.T) {
+	one := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
+	const up = net.FlagUp | net.FlagMulticast
+	for _, c := range []struct {
+		flags    net.Flags
+		prefixes []netip.Prefix
+		want     string
+	}{
+		{up, one, ""},
+		{net.FlagUp | net.FlagLoopback, one, "is the loopback"},
+		{net.FlagMulticast, one, "is down"},
+		{up | net.FlagPointToPoint, one, "is a point-to-point link"},
+		{net.FlagUp, one, "does no multicast"},
+		{up, nil, "has no address"},
+	} {
+		if got := unfit(net.Interface{Flags: c.flags}, c.prefixes); got != c.want {
+			t.Errorf("%v: %q, want %q", c.flags, got, c.want)
 		}
 	}
 }
