@@ -26,7 +26,7 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm test-power test-stream test-soak demo-clean
+test-all: lint test-vm test-power test-net test-stream test-soak demo-clean
 
 test-vm:
 	scripts/vm/test.sh
@@ -37,6 +37,11 @@ POWER ?= 15
 .PHONY: test-power
 test-power:
 	scripts/vm/power.sh $(POWER)
+
+# hosts that find each other, and whoever stands between them
+.PHONY: test-net
+test-net:
+	scripts/net/test.sh
 
 # a GiB in constant memory
 .PHONY: test-stream
@@ -76,6 +81,10 @@ bench-bus:
 .PHONY: bench-isolation
 bench-isolation:
 	go run ./scripts/bench/isolation -tags '$(TAGS)'
+
+.PHONY: bench-discover
+bench-discover:
+	go run ./scripts/bench/discover -tags '$(TAGS)'
 
 bench: bench-cold bench-cli bench-bus bench-isolation
 

@@ -163,6 +163,7 @@ func subcommands() []subcommand {
 		{"subscribe", newSubscribe},
 		{"register", newRegister},
 		{"describe", newDescribe},
+		{"discover", newDiscover},
 		{"wait", newWait},
 		{"pair", newPair},
 		{"devices", newDevices},
