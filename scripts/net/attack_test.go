@@ -153,7 +153,7 @@ func TestExpires(t *testing.T) {
 }
 
 // Strangers who hold every place, from eight addresses, keep no paired device out.
-func TestCrowd(t *testing.T) {
+func TestHeldPlaces(t *testing.T) {
 	l := newLab(t)
 	desk, laptop, evil := l.host("desk"), l.host("laptop"), l.host("evil")
 	desk.serve()
