@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/deskconn/dconn/client/browse"
+	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/mdns"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
@@ -163,7 +163,7 @@ func newDiscovery(o *discoverOptions, devices trust.Devices) *discovery {
 
 // run looks around within, and gives the end of it its meaning.
 func (d *discovery) run(ctx, within context.Context) error {
-	stats, err := browse.Browse(within, d.event)
+	stats, err := d.look(ctx, within)
 	_, cut := errors.AsType[interrupted](context.Cause(ctx))
 	switch {
 	case cut:
@@ -188,6 +188,21 @@ func (d *discovery) run(ctx, within context.Context) error {
 		return &failure{Code: exitNotFound, Message: fmt.Sprintf("%d of %d machines found (--require)", n, d.require), Hint: silence(stats)}
 	}
 	return nil
+}
+
+// look begins with what the daemon of this machine knows. Where that has looked for
+// as long as this would, it is all there is.
+func (d *discovery) look(ctx, within context.Context) (browse.Stats, error) {
+	known, looked := warm(ctx)
+	for _, m := range known {
+		if !d.event(browse.Event{Kind: browse.Found, Machine: m}) {
+			return browse.Stats{Links: 1}, nil
+		}
+	}
+	if o := time.Duration(d.wait); !d.watch && o > 0 && looked >= o {
+		return browse.Stats{Links: 1}, nil
+	}
+	return browse.Browse(within, d.event)
 }
 
 // silence is what to try when too few have answered.
@@ -225,6 +240,9 @@ func (d *discovery) event(e browse.Event) bool {
 		return true
 	}
 	is := func(o browse.Machine) bool { return o.ID == m.ID && o.Instance == m.Instance }
+	if e.Kind == browse.Found && slices.ContainsFunc(d.shown, is) { // the daemon knew it
+		return true
+	}
 	d.shown = slices.DeleteFunc(d.shown, is)
 	switch e.Kind {
 	case browse.Gone:

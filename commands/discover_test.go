@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/deskconn/dconn/client/browse"
+	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/mdns"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"

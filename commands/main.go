@@ -164,6 +164,7 @@ func subcommands() []subcommand {
 		{"register", newRegister},
 		{"describe", newDescribe},
 		{"discover", newDiscover},
+		{"announce", newAnnounce},
 		{"wait", newWait},
 		{"pair", newPair},
 		{"devices", newDevices},

@@ -28,16 +28,18 @@ import (
 type serveOptions struct {
 	*streams
 
-	socket  string
-	tcp     []string
-	name    string
-	enable  []string
-	disable []string
-	limit   []string
-	readyFD int
-	root    string
-	state   string
-	verbose bool
+	socket    string
+	tcp       []string
+	name      string
+	enable    []string
+	disable   []string
+	limit     []string
+	silent    bool // no announcement, on this command line
+	announced bool
+	readyFD   int
+	root      string
+	state     string
+	verbose   bool
 
 	flags *pflag.FlagSet // of this command line
 }
@@ -70,6 +72,9 @@ func (o *serveOptions) command() *cobra.Command {
 	f.StringSliceVar(&o.enable, "enable", nil, "offer only these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.disable, "disable", nil, "do not offer these capabilities (`NAME,...`)")
 	f.StringSliceVar(&o.limit, "limit", nil, "bound what a peer may cost (`NAME=VALUE,...`): dconn help limits")
+	f.BoolVar(&o.announced, "announce", true, "tell the local network that this machine serves, by mDNS: its name, port and the beginning of its id")
+	f.BoolVar(&o.silent, "no-announce", false, "do not: --announce=false")
+	onlyOnCommandLine(f, "no-announce")
 	f.IntVar(&o.readyFD, "ready-fd", -1, "write a newline to this file descriptor `FD` once serving")
 	onlyOnCommandLine(f, "ready-fd")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -132,7 +137,8 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	for _, ln := range listeners {
 		go func() { failed <- d.router.Serve(ln) }()
 	}
-	d.announce(options.Capabilities, listeners)
+	d.say(options.Capabilities, listeners)
+	d.announce(listeners)
 	o.streams.reloading.Store(true)
 	if err := ready(o.readyFD); err != nil {
 		return err
@@ -142,8 +148,23 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	return d.run(ctx, failed)
 }
 
-// announce says what is served, and where.
-func (d *service) announce(caps []capabilities.Capability, listeners []net.Listener) {
+// announce tells the local network, where others can get in. That nobody hears it is
+// no reason not to serve.
+func (d *service) announce(listeners []net.Listener) {
+	others := slices.ContainsFunc(listeners, func(ln net.Listener) bool {
+		at, isTCP := ln.Addr().(*net.TCPAddr)
+		return isTCP && !at.IP.IsLoopback()
+	})
+	if !others || !d.announced || d.silent {
+		return
+	}
+	if err := d.router.Announce(); err != nil {
+		d.log.Warn("not announced", "error", err)
+	}
+}
+
+// say says what is served, and where.
+func (d *service) say(caps []capabilities.Capability, listeners []net.Listener) {
 	where := []any{"capabilities", namesOf(caps), "socket", listeners[0].Addr().String()}
 	var open []string
 	for _, ln := range listeners {

@@ -71,7 +71,7 @@ var policy = map[string]map[wamp.MessageType]rule{
 var ownersOnly = map[wamp.MessageType]rule{
 	wamp.REGISTER:  {[]string{wire.Namespace, wire.Meta}, "only the daemon registers org.deskconn.* and wamp.*"},
 	wamp.PUBLISH:   {[]string{wire.Namespace, wire.Meta}, "only the daemon publishes org.deskconn.* and wamp.*"},
-	wamp.CALL:      {[]string{wire.Meta, wire.Status, wire.Pair}, "only the owner of this daemon calls it"},
+	wamp.CALL:      {[]string{wire.Meta, wire.Status, wire.Pair, wire.Announce, wire.Discover}, "only the owner of this daemon calls it"},
 	wamp.SUBSCRIBE: {[]string{wire.Meta}, "only the owner of this daemon subscribes to wamp.*, or to what could match it"},
 }
 

@@ -45,7 +45,9 @@ func (r *Router) startHost(ctx context.Context, caps []capabilities.Capability) 
 	if err != nil {
 		return err
 	}
-	for procedure, answer := range map[string]session.Handler{wire.Status: r.answerStatus, wire.Pair: r.answerPair} {
+	for procedure, answer := range map[string]session.Handler{
+		wire.Status: r.answerStatus, wire.Pair: r.answerPair, wire.Announce: r.answerAnnounce, wire.Discover: r.answerDiscover,
+	} {
 		if err := p.session.Register(ctx, procedure, answer); err != nil {
 			return err
 		}

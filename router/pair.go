@@ -48,7 +48,11 @@ func (r *Router) answerPair(ctx context.Context, call *session.Invocation) (sess
 	if err != nil {
 		return session.Result{}, err
 	}
-	defer r.window.Store(nil)
+	r.announcePairing(true)
+	defer func() {
+		r.window.Store(nil)
+		r.announcePairing(false)
+	}()
 	defer context.AfterFunc(ctx, w.Close)()
 	device, err := w.await(ctx)
 	if err != nil {
@@ -228,7 +232,7 @@ func (d *devices) resetGuesses() error {
 
 // answerPairing is the exchange with whoever speaks dconn-pair/1.
 func (r *Router) answerPairing(ctx context.Context, tc *tls.Conn, from string) error {
-	c, err := pairing.NewChannel(tc, trust.IDOf(r.limits.Certificate.Leaf))
+	c, err := pairing.NewChannel(tc, r.id())
 	if err != nil {
 		return err
 	}
@@ -247,7 +251,7 @@ const maxShown = 6
 func (r *Router) place() pairing.Place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := pairing.Place{Peer: trust.IDOf(r.limits.Certificate.Leaf)}
+	p := pairing.Place{Peer: r.id()}
 	for _, ln := range r.listeners {
 		if at, isTCP := ln.Addr().(*net.TCPAddr); isTCP {
 			p.Port = uint16(at.Port)
@@ -272,6 +276,9 @@ func addressesOf(at *net.TCPAddr) (list []string) {
 	}
 	return list
 }
+
+// id is that of this machine.
+func (r *Router) id() trust.ID { return trust.IDOf(r.limits.Certificate.Leaf) }
 
 func texts(scopes trust.Scopes) (list []string) {
 	for _, s := range scopes {

@@ -17,6 +17,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/announce"
 	"github.com/deskconn/dconn/router/pairing"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/trust"
@@ -70,6 +71,8 @@ type Router struct {
 	details   wamp.Dict
 	serving   sync.WaitGroup
 	watching  sync.WaitGroup // the store
+	scout     scout
+	announcer *announce.Announcer // with mu held; nil until it is wanted
 	attaching sync.WaitGroup
 }
 
@@ -246,6 +249,9 @@ func (r *Router) Close() {
 	defer cancel()
 	r.mu.Lock()
 	r.closing = true
+	if r.announcer != nil {
+		r.announcer.Close()
+	}
 	r.close()
 	r.quiet.Stop()
 	for _, ln := range r.listeners {
@@ -267,6 +273,7 @@ func (r *Router) Close() {
 		r.engine.Close()
 		r.serving.Wait()
 		r.watching.Wait()
+		r.scout.active.Wait()
 	}()
 	select {
 	case <-done:

@@ -71,6 +71,9 @@ func (r *Router) Rename(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.name = name
+	if r.announcer != nil {
+		r.announcer.Rename(name)
+	}
 }
 
 // joined are the accounts of the open sessions, the oldest first.

@@ -28,6 +28,11 @@ const (
 	// Pair is the procedure with which a daemon's owner opens a pairing window.
 	Pair = Namespace + "pair"
 
+	// Announce is the procedure with which the owner turns the announcement on or off,
+	// Discover that which tells who else announces itself.
+	Announce = Namespace + "announce"
+	Discover = Namespace + "discover"
+
 	// Protocol is the version that travels in HELLO and WELCOME as
 	// `dconn_protocol`. Peers that send none are foreign WAMP peers.
 	Protocol = 1

@@ -18,7 +18,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/deskconn/dconn/client/browse"
+	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/announce"
 	"github.com/deskconn/dconn/router/mdns"
 )
