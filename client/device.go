@@ -8,7 +8,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
@@ -116,8 +115,10 @@ func ParseAddress(text string) (address string, ok bool) {
 }
 
 // DialDevice joins the router of a paired device, which text names by its name,
-// the beginning of its id, or HOST[:PORT].
-func (h *Home) DialDevice(ctx context.Context, text, agent string) (*session.Session, error) {
+// the beginning of its id, or HOST[:PORT]. A device is looked for where it was
+// before, and on the local network; at, HOST:PORT, if it is not empty, is the only
+// address that is tried.
+func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session.Session, error) {
 	list, err := h.Store.Devices()
 	if err != nil {
 		return nil, err
@@ -127,10 +128,12 @@ func (h *Home) DialDevice(ctx context.Context, text, agent string) (*session.Ses
 	_, unknown := errors.AsType[*UnknownDeviceError](err)
 	address, isAddress := ParseAddress(text)
 	switch {
+	case err == nil && at != "":
+		who.device, who.addresses, who.byHand = device, []string{at}, true
 	case err == nil:
-		who.device, who.addresses = device, device.Address
+		who.device, who.addresses, who.search = device, nearFirst(device.Candidates()), lookFor(device.ID)
 	case unknown && isAddress:
-		who.addresses = []string{address}
+		who.addresses, who.byHand = []string{address}, true
 	default:
 		return nil, err
 	}
@@ -143,12 +146,11 @@ type callee struct {
 	label     string
 	device    *trust.Device // nil: whoever of the paired ones answers
 	addresses []string
+	byHand    bool   // the address was given: it is said if somebody else is there
+	search    search // for other addresses, nil if there is nobody to look for
 }
 
 func (c *callee) join(ctx context.Context, agent string) (*session.Session, error) {
-	if len(c.addresses) == 0 {
-		return nil, &UnreachableError{URL: c.label, Cause: errors.New("no address of it is known")}
-	}
 	link, err := c.race(ctx)
 	if err != nil {
 		return nil, err
@@ -169,60 +171,6 @@ type link struct {
 	*tls.Conn
 	id      trust.ID
 	address string
-}
-
-// stagger is how long an address may take before the next is tried beside it.
-const stagger = 150 * time.Millisecond
-
-// race tries the addresses, the first at once, and takes the first that the device
-// answers at. Where none does, the error is that of the first.
-func (c *callee) race(ctx context.Context) (*link, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type outcome struct {
-		link *link
-		err  error
-		rank int
-	}
-	outcomes := make(chan outcome, len(c.addresses))
-	start := func(rank int) {
-		go func() {
-			l, err := c.reach(ctx, c.addresses[rank])
-			outcomes <- outcome{l, err, rank}
-		}()
-	}
-	start(0)
-	started, failed, errs := 1, 0, make([]error, len(c.addresses))
-	for {
-		var next <-chan time.Time
-		if started < len(c.addresses) {
-			next = time.After(stagger)
-		}
-		select {
-		case o := <-outcomes:
-			if o.err == nil {
-				go func(left int) { // the others come too late
-					for range left {
-						if late := <-outcomes; late.link != nil {
-							_ = late.link.Close()
-						}
-					}
-				}(started - failed - 1)
-				return o.link, nil
-			}
-			errs[o.rank] = o.err
-			if failed++; failed == len(c.addresses) {
-				return nil, errs[0]
-			}
-			if started == failed { // nobody is on the way
-				start(started)
-				started++
-			}
-		case <-next:
-			start(started)
-			started++
-		}
-	}
 }
 
 // reach connects to an address, and sees who is there.
@@ -295,7 +243,7 @@ func (c *callee) failure(ctx context.Context, address string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case isOther && c.device != nil:
+	case isOther && !c.byHand:
 		return &UnreachableError{URL: c.at(address), Cause: fmt.Errorf("another machine is there now, %s", other.Got.Short())}
 	case isOther || isStranger:
 		return err

@@ -36,7 +36,7 @@ func (h *Home) Pair(ctx context.Context, p Pairing) (trust.Device, []string, err
 	if err := h.Store.Change(func(list *trust.Devices) error { p.note(list, id, theirs); return nil }); err != nil {
 		return trust.Device{}, nil, err
 	}
-	if err := h.confirm(ctx, id, p.Agent); err != nil {
+	if err := h.confirm(ctx, id, p); err != nil {
 		return trust.Device{}, nil, errors.Join(err, h.Store.Change(func(list *trust.Devices) error {
 			list.Remove(id)
 			if again {
@@ -91,11 +91,11 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 
 // confirm begins a session with the device that was just paired: only then does
 // what it gives hold. A connection that fails is tried again while it still can.
-func (h *Home) confirm(ctx context.Context, id trust.ID, agent string) error {
+func (h *Home) confirm(ctx context.Context, id trust.ID, p Pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, trust.PendingFor)
 	defer cancel()
 	for {
-		s, err := h.DialDevice(ctx, id.String(), agent)
+		s, err := h.DialDevice(ctx, id.String(), p.Address, p.Agent)
 		if err == nil {
 			s.Leave(ctx)
 			return nil

@@ -20,6 +20,7 @@ import (
 type target struct {
 	socket string
 	device string // a paired one instead of the daemon here
+	at     string // where it is, HOST[:PORT]; "" looks for it
 	state  string
 	router string // the URL of another than the daemon, with its realm
 	realm  string
@@ -35,6 +36,8 @@ func (t *target) addFlags(f *pflag.FlagSet, wait time.Duration, meaning string) 
 // addDeviceFlags adds those of commands that also speak to paired devices.
 func (t *target) addDeviceFlags(f *pflag.FlagSet) {
 	f.StringVarP(&t.device, "device", "d", "", "paired `DEVICE` to use instead of the daemon here: its name, the beginning of its id, or HOST[:PORT]")
+	f.StringVar(&t.at, "address", "", "with -d: where the device is, `HOST[:PORT]`; it is not looked for elsewhere")
+	onlyOnCommandLine(f, "address")
 	addState(f, &t.state)
 }
 
@@ -96,7 +99,11 @@ func (t *target) dial(ctx context.Context) (*session.Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		return home.DialDevice(ctx, t.device, agent())
+		at, _ := client.ParseAddress(t.at)
+		if t.at != "" && at == "" {
+			return nil, usage("--address: not a HOST[:PORT]: %q", t.at)
+		}
+		return home.DialDevice(ctx, t.device, at, agent())
 	}
 	path := t.socket
 	if path == "" {

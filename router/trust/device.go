@@ -18,8 +18,9 @@ type Device struct {
 	Paired  time.Time  `json:"paired,omitzero"`  // zero until the pairing is confirmed
 	Expires time.Time  `json:"expires,omitzero"` // zero is never
 	Pending *Pending   `json:"pending,omitempty"`
-	Address []string   `json:"addresses,omitempty"` // where it was reached, HOST:PORT, the latest first
-	From    netip.Addr `json:"from,omitzero"`       // where it came from last
+	Address []string   `json:"addresses,omitempty"`     // where it was reached, HOST:PORT, the latest first
+	Fixed   string     `json:"fixed_address,omitempty"` // where it is, as its owner says
+	From    netip.Addr `json:"from,omitzero"`           // where it came from last
 }
 
 // Pending is what a pairing gives once the device has come back to confirm it.
@@ -73,6 +74,15 @@ func (d *Device) Reached(address string) {
 	rest := slices.DeleteFunc(slices.Clone(d.Address), func(a string) bool { return a == address })
 	d.Address = append([]string{address}, rest...)
 	d.Address = d.Address[:min(len(d.Address), maxAddresses)]
+}
+
+// Candidates are the addresses where the device may be, the best first.
+func (d *Device) Candidates() []string {
+	list := slices.DeleteFunc(slices.Clone(d.Address), func(a string) bool { return a == d.Fixed })
+	if d.Fixed != "" {
+		list = append([]string{d.Fixed}, list...)
+	}
+	return list
 }
 
 // Devices are all that a machine knows, in the order of their names.

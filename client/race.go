@@ -1,0 +1,198 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deskconn/dconn/router/browse"
+	"github.com/deskconn/dconn/router/trust"
+	"github.com/deskconn/dconn/router/wire"
+)
+
+const (
+	// stagger is how long an address may take before the next is tried beside it.
+	stagger = 150 * time.Millisecond
+	// searchFor is how long a device is looked for on the local network, where no
+	// address that is known leads to it.
+	searchFor = 2 * time.Second
+)
+
+// search finds addresses, HOST:PORT, and hands each to found, until ctx ends.
+type search func(ctx context.Context, found func(address string))
+
+// lookFor looks on the local network for machines that claim to be the device: a
+// hint, until one of them has shown its key.
+func lookFor(id trust.ID) search {
+	hint := strings.ReplaceAll(id.String(), "-", "")[:wire.IDHint]
+	return func(ctx context.Context, found func(string)) {
+		_, _ = browse.Browse(ctx, func(e browse.Event) bool {
+			if e.Kind != browse.Gone && e.Machine.ID == hint {
+				for _, a := range e.Machine.Addresses {
+					found(net.JoinHostPort(a.String(), strconv.Itoa(int(e.Machine.Port))))
+				}
+			}
+			return true
+		})
+	}
+}
+
+// nearFirst has those addresses first that are in a network this machine is in now:
+// where it was before may be another one.
+func nearFirst(addresses []string) []string {
+	var near []netip.Prefix
+	interfaces, _ := net.InterfaceAddrs()
+	for _, a := range interfaces {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			near = append(near, p.Masked())
+		}
+	}
+	rank := func(address string) int {
+		at, err := netip.ParseAddrPort(address)
+		if err == nil && !slices.ContainsFunc(near, func(p netip.Prefix) bool { return p.Contains(at.Addr().WithZone("")) }) {
+			return 1
+		}
+		return 0
+	}
+	sorted := slices.Clone(addresses)
+	slices.SortStableFunc(sorted, func(a, b string) int { return rank(a) - rank(b) })
+	return sorted
+}
+
+// race tries the addresses, the first at once, the others and those that the search
+// finds beside it, and takes the first that the device answers at. Where none does,
+// the error is that of the first.
+func (c *callee) race(ctx context.Context) (*link, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &race{callee: c, ctx: ctx, outcomes: make(chan outcome), tried: map[string]bool{}}
+	for _, a := range c.addresses {
+		r.enqueue(a)
+	}
+	return r.run()
+}
+
+// race is one attempt to reach a device.
+type race struct {
+	*callee
+	ctx      context.Context
+	outcomes chan outcome
+	tried    map[string]bool
+	queue    []string // not tried yet
+	running  int
+	first    error // of the address that was tried first and failed
+	rank     int   // of that address
+	started  int
+}
+
+// outcome is what became of an address.
+type outcome struct {
+	link *link
+	err  error
+	rank int
+}
+
+func (r *race) enqueue(address string) {
+	if !r.tried[address] {
+		r.tried[address] = true
+		r.queue = append(r.queue, address)
+	}
+}
+
+// next tries the next address.
+func (r *race) next() {
+	if len(r.queue) == 0 {
+		return
+	}
+	address, rank := r.queue[0], r.started
+	r.queue = r.queue[1:]
+	r.running++
+	r.started++
+	go func() {
+		l, err := r.reach(r.ctx, address)
+		select {
+		case r.outcomes <- outcome{l, err, rank}:
+		case <-r.ctx.Done():
+			if l != nil {
+				_ = l.Close() // too late
+			}
+		}
+	}()
+}
+
+func (r *race) run() (*link, error) {
+	r.next()
+	var found <-chan string
+	var searched <-chan struct{}
+	beside := time.NewTimer(stagger)
+	defer beside.Stop()
+	begin := func() {
+		if r.search != nil && found == nil {
+			found, searched = r.look()
+		}
+	}
+	for {
+		if r.running == 0 && len(r.queue) == 0 {
+			begin()
+			if searched == nil {
+				return nil, r.failed()
+			}
+		}
+		select {
+		case o := <-r.outcomes:
+			r.running--
+			if o.err == nil {
+				return o.link, nil
+			}
+			if r.first == nil || o.rank < r.rank {
+				r.first, r.rank = o.err, o.rank
+			}
+			r.next()
+		case address := <-found:
+			r.enqueue(address)
+			r.next()
+		case <-beside.C:
+			begin()
+			r.next()
+			beside.Reset(stagger)
+		case <-searched:
+			searched = nil
+			r.search = nil
+		case <-r.ctx.Done():
+			return nil, context.Cause(r.ctx)
+		}
+	}
+}
+
+// look begins the search.
+func (r *race) look() (found <-chan string, over <-chan struct{}) {
+	addresses, done := make(chan string), make(chan struct{})
+	ctx, cancel := context.WithTimeout(r.ctx, searchFor)
+	go func() {
+		defer close(done)
+		defer cancel()
+		r.search(ctx, func(address string) {
+			select {
+			case addresses <- address:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	return addresses, done
+}
+
+func (r *race) failed() error {
+	switch {
+	case r.first != nil:
+		return r.first
+	case r.device != nil:
+		return &UnreachableError{URL: r.label, Cause: fmt.Errorf("no address of it is known, and it is not found on this network")}
+	}
+	return &UnreachableError{URL: r.label, Cause: errors.New("no address")}
+}
