@@ -211,7 +211,7 @@ func noNetwork(err error) error {
 			return f.hint("sudo ip link set %s up", name)
 		case "does no multicast":
 			return f.hint("sudo ip link set %s multicast on", name)
-		case "has no address":
+		case "has no carrier", "has no address":
 			return f.hint("is %s connected? see: ip address show dev %s", name, name)
 		}
 	}

@@ -144,6 +144,7 @@ func TestDiscoverWithoutNetwork(t *testing.T) {
 	for why, hint := range map[string]string{
 		"eth0 is down":            "sudo ip link set eth0 up",
 		"wlan0 does no multicast": "sudo ip link set wlan0 multicast on",
+		"eth0 has no carrier":     "is eth0 connected?",
 		"wlan0 has no address":    "ip address show dev wlan0",
 		"lo is the loopback":      "connect this machine",
 	} {

@@ -260,6 +260,12 @@ func TestWatch(t *testing.T) {
 	l.ip("-n", b.space, "link", "set", "e0", "up")
 	w.event("found", "po")
 
+	// the other end of its cable
+	l.ip("-n", l.space("S"), "link", "set", "p2", "down")
+	w.event("gone", "po")
+	l.ip("-n", l.space("S"), "link", "set", "p2", "up")
+	w.event("found", "po")
+
 	p.kill(syscall.SIGTERM)
 	w.event("gone", "po")
 	if _, err := p.texts(); !strings.Contains(err, "closed within") {
