@@ -151,14 +151,13 @@ type discovery struct {
 
 	devices trust.Devices
 	shown   []browse.Machine // those there are
-	claims  map[string]int   // how many claim an id
 	screen  screen
 	found   int
 	failed  error
 }
 
 func newDiscovery(o *discoverOptions, devices trust.Devices) *discovery {
-	return &discovery{discoverOptions: o, devices: devices, claims: map[string]int{}, screen: screen{output: &o.output}}
+	return &discovery{discoverOptions: o, devices: devices, screen: screen{output: &o.output}}
 }
 
 // run looks around within, and gives the end of it its meaning.
@@ -226,7 +225,7 @@ func noNetwork(err error) error {
 			return f.hint("sudo ip link set %s up", name)
 		case "does no multicast":
 			return f.hint("sudo ip link set %s multicast on", name)
-		case "has no address":
+		case "has no carrier", "has no address":
 			return f.hint("is %s connected? see: ip address show dev %s", name, name)
 		}
 	}
@@ -244,15 +243,11 @@ func (d *discovery) event(e browse.Event) bool {
 		return true
 	}
 	d.shown = slices.DeleteFunc(d.shown, is)
-	switch e.Kind {
-	case browse.Gone:
-		d.claims[m.ID]--
-	case browse.Found:
-		d.claims[m.ID]++
-		d.found++
-	}
 	if e.Kind != browse.Gone {
 		d.shown = append(d.shown, m)
+	}
+	if e.Kind == browse.Found {
+		d.found++
 	}
 	if d.watch {
 		doc := d.document(m)
@@ -305,6 +300,14 @@ func (d *discovery) deviceOf(m browse.Machine) string {
 	return name
 }
 
+// ambiguous reports whether others elsewhere claim the id of a machine. One at
+// the same place is this one, under the name that it had, or takes.
+func (d *discovery) ambiguous(m browse.Machine) bool {
+	return m.ID != "" && slices.ContainsFunc(d.shown, func(o browse.Machine) bool {
+		return o.ID == m.ID && (o.Port != m.Port || !slices.Equal(o.Addresses, m.Addresses))
+	})
+}
+
 // document is a machine for programs.
 func (d *discovery) document(m browse.Machine) map[string]any {
 	addresses := make([]any, len(m.Addresses))
@@ -313,7 +316,7 @@ func (d *discovery) document(m browse.Machine) map[string]any {
 	}
 	doc := map[string]any{
 		"name": m.Name, "instance": m.Instance, "id": m.ID, "host": m.Host, "addresses": addresses, "port": int64(m.Port),
-		"paired": nil, "ambiguous": m.ID != "" && d.claims[m.ID] > 1, "pairing": m.Pairing, "latency_ms": nil,
+		"paired": nil, "ambiguous": d.ambiguous(m), "pairing": m.Pairing, "latency_ms": nil,
 	}
 	if name := d.deviceOf(m); name != "" {
 		doc["paired"] = name

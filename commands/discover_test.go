@@ -96,6 +96,22 @@ func TestDiscoverWatches(t *testing.T) {
 	}
 }
 
+// A machine that takes another name is not two.
+func TestDiscoverRenamed(t *testing.T) {
+	d, _ := discoveryFor(t)
+	renamed := around[0]
+	renamed.Name, renamed.Instance = "po", "po"
+	d.event(browse.Event{Kind: browse.Found, Machine: around[0]})
+	d.event(browse.Event{Kind: browse.Found, Machine: renamed})
+	if d.ambiguous(renamed) {
+		t.Error("it is ambiguous")
+	}
+	d.event(browse.Event{Kind: browse.Found, Machine: around[1]})
+	if !d.ambiguous(renamed) || !d.ambiguous(around[1]) || d.ambiguous(around[2]) {
+		t.Error("a liar makes it no different")
+	}
+}
+
 // On a terminal the table is drawn again in its place; a list of many is not.
 func TestDiscoverDraws(t *testing.T) {
 	d, out := discoveryFor(t)
@@ -144,6 +160,7 @@ func TestDiscoverWithoutNetwork(t *testing.T) {
 	for why, hint := range map[string]string{
 		"eth0 is down":            "sudo ip link set eth0 up",
 		"wlan0 does no multicast": "sudo ip link set wlan0 multicast on",
+		"eth0 has no carrier":     "is eth0 connected?",
 		"wlan0 has no address":    "ip address show dev wlan0",
 		"lo is the loopback":      "connect this machine",
 	} {

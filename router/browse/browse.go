@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -215,6 +216,9 @@ func (b *browser) relink() error {
 	for _, l := range links {
 		there[l.Place] = true
 		if p := b.places[l.Place]; p != nil {
+			if !slices.Equal(p.link.Prefixes, l.Prefixes) { // another network, it may be
+				p.wait, p.next = soon, time.Now()
+			}
 			p.link = l
 			continue
 		}

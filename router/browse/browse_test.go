@@ -241,6 +241,33 @@ func TestQuestions(t *testing.T) {
 	})
 }
 
+// Another address is another network: it is asked there at once.
+func TestAsksANewNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := look(t, time.Hour, link(1, mdns.IPv4))
+		defer s.end()
+		time.Sleep(10 * time.Minute)
+		count := func() int {
+			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.sent)
+		}
+		before := count()
+		s.changed <- struct{}{}
+		time.Sleep(time.Second)
+		if n := count() - before; n != 0 {
+			t.Errorf("asked %d times where nothing has changed", n)
+		}
+		s.links[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("10.7.0.1/24")}
+		s.changed <- struct{}{}
+		time.Sleep(time.Second)
+		if n := count() - before; n != 2 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
 // What is missing is asked for, of its owner alone first.
 func TestResolves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -109,6 +109,8 @@ func unfit(i net.Interface, prefixes []netip.Prefix) string {
 		return "is the loopback"
 	case i.Flags&net.FlagUp == 0:
 		return "is down"
+	case i.Flags&net.FlagRunning == 0:
+		return "has no carrier"
 	case i.Flags&net.FlagPointToPoint != 0: // a tunnel to others than those around
 		return "is a point-to-point link"
 	case i.Flags&net.FlagMulticast == 0:

@@ -82,7 +82,7 @@ func TestLocal(t *testing.T) {
 
 func TestUnfit(t *testing.T) {
 	one := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}
-	const up = net.FlagUp | net.FlagMulticast
+	const up = net.FlagUp | net.FlagRunning | net.FlagMulticast
 	for _, c := range []struct {
 		flags    net.Flags
 		prefixes []netip.Prefix
@@ -92,7 +92,8 @@ func TestUnfit(t *testing.T) {
 		{net.FlagUp | net.FlagLoopback, one, "is the loopback"},
 		{net.FlagMulticast, one, "is down"},
 		{up | net.FlagPointToPoint, one, "is a point-to-point link"},
-		{net.FlagUp, one, "does no multicast"},
+		{net.FlagUp | net.FlagMulticast, one, "has no carrier"},
+		{net.FlagUp | net.FlagRunning, one, "does no multicast"},
 		{up, nil, "has no address"},
 	} {
 		if got := unfit(net.Interface{Flags: c.flags}, c.prefixes); got != c.want {

@@ -260,6 +260,12 @@ func TestWatch(t *testing.T) {
 	l.ip("-n", b.space, "link", "set", "e0", "up")
 	w.event("found", "po")
 
+	// the other end of its cable
+	l.ip("-n", l.space("S"), "link", "set", "p2", "down")
+	w.event("gone", "po")
+	l.ip("-n", l.space("S"), "link", "set", "p2", "up")
+	w.event("found", "po")
+
 	p.kill(syscall.SIGTERM)
 	w.event("gone", "po")
 	if _, err := p.texts(); !strings.Contains(err, "closed within") {
@@ -383,8 +389,29 @@ func TestLyingID(t *testing.T) {
 	c.fails(3, "0 of 1 machines", "discover", "--paired", "--require", "1", "--state", c.dir+"/other", "-W", "1")
 }
 
-// A machine that announces without end, and takes every name, neither stops nor
-// fills anybody, and nothing of it reaches a terminal.
+// Whoever takes every name keeps a machine from none for longer than it is there,
+// and is not allowed to make it send without end.
+func TestRival(t *testing.T) {
+	l := newLab(t)
+	a, b := l.host("a"), l.host("b")
+	a.families("v4 v6")
+	b.families("v4 v6")
+	rival := b.launch(func(ctx context.Context) *exec.Cmd { return b.role(ctx, "rival") })
+	rival.line(0)
+	before := a.packets()
+	p := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "announce", "pi", "5020", idA) })
+	p.says("renamed to pi (9)")
+	if n := a.packets() - before; n > 200 {
+		t.Errorf("%d packets until then", n)
+	}
+	rival.kill(syscall.SIGKILL)
+	if name := p.line(0); !strings.HasPrefix(name, "pi (") {
+		t.Errorf("it is %q", name)
+	}
+}
+
+// A machine that announces without end neither stops nor fills anybody, and
+// nothing of it reaches a terminal.
 func TestHostileAnnouncer(t *testing.T) {
 	l := newLab(t)
 	a, b, c := l.host("a"), l.host("b"), l.host("c")
@@ -412,7 +439,7 @@ func TestHostileAnnouncer(t *testing.T) {
 	if full := rows >= 900; rows < 100 || rows > 1000 || strings.Contains(o.err, "more are announced") && !full {
 		t.Errorf("%d rows, %s", rows, o.err)
 	}
-	late.says("renamed to")
+	late.line(0) // it settles all the same
 	for who, process := range map[string]*process{"an announcer": p.process, "a late one": late, "a watch": watch.process} {
 		if rss := residentKiB(t, process.cmd.Process.Pid); rss > 64<<10 {
 			t.Errorf("%s has %d KiB", who, rss)
@@ -421,8 +448,6 @@ func TestHostileAnnouncer(t *testing.T) {
 	if out, _ := watch.texts(); strings.Count(out, "\n") > 1500 {
 		t.Errorf("a watch has printed %d lines in %v", strings.Count(out, "\n"), took)
 	}
-	liar.kill(syscall.SIGKILL)
-	late.line(0) // it settles once nobody objects
 	before := time.Now()
 	p.kill(syscall.SIGTERM)
 	if took := time.Since(before); took > 2*time.Second {

@@ -28,6 +28,7 @@ func init() {
 	roles["crowd"] = playCrowd
 	roles["liar"] = playLiar
 	roles["churn"] = playChurn
+	roles["rival"] = playRival
 }
 
 // playAnnounce is a daemon that only announces: NAME PORT ID. It prints its name
@@ -112,23 +113,12 @@ func playCrowd(args []string) error {
 }
 
 // playLiar announces, a few times, what nobody should: instances without end,
-// control characters, a long text, broken packets, and conflicts with all that it
-// hears of.
+// control characters, a long text, and messages that take long to read.
 func playLiar([]string) error {
-	links, err := mdns.Links()
+	at, err := listenAll(make(chan mdns.Packet, 100))
 	if err != nil {
 		return err
 	}
-	packets := make(chan mdns.Packet, 100)
-	var at []*mdns.Socket
-	for _, l := range links {
-		s, err := mdns.Listen(l, packets)
-		if err != nil {
-			return err
-		}
-		at = append(at, s)
-	}
-	go contest(packets, at[0])
 	for round := 0; ; round++ {
 		for i := range 10_000 {
 			name := fmt.Sprintf(`m%d\027[2J\226\128\174`, i)
@@ -176,18 +166,39 @@ func burden() *dns.Msg {
 	return m
 }
 
-// contest claims each name that somebody probes for.
-func contest(packets <-chan mdns.Packet, at *mdns.Socket) {
+func listenAll(packets chan<- mdns.Packet) (at []*mdns.Socket, err error) {
+	links, err := mdns.Links()
+	for _, l := range links {
+		var s *mdns.Socket
+		if s, err = mdns.Listen(l, packets); err != nil {
+			break
+		}
+		at = append(at, s)
+	}
+	return at, err
+}
+
+// playRival claims each name that somebody probes for.
+func playRival([]string) error {
+	packets := make(chan mdns.Packet, 100)
+	at, err := listenAll(packets)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
 	for p := range packets {
 		for _, q := range p.Msg.Question {
 			if len(p.Msg.Ns) == 0 || !strings.Contains(q.Name, "_deskconn") {
 				continue
 			}
 			m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, Authoritative: true}}
-			m.Answer = []dns.RR{&dns.SRV{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: 120}, Port: 1, Target: "liar.local."}}
-			_ = at.Send(m)
+			m.Answer = []dns.RR{&dns.SRV{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: 120}, Port: 1, Target: "rival.local."}}
+			for _, s := range at {
+				_ = s.Send(m)
+			}
 		}
 	}
+	return nil
 }
 
 // playChurn announces and looks around, again and again, and prints each time
