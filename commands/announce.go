@@ -33,12 +33,15 @@ func newAnnounce(s *streams) *cobra.Command {
 			if do != "on" && do != "off" && do != "status" {
 				return usage("on, off or status, got %q", do).hint("%s", cmd.UseLine())
 			}
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
 			return runAnnounce(cmd.Context(), o, do)
 		},
 	}
 	cmd.ValidArgs = []string{"on", "off", "status"}
 	o.target.addFlags(cmd.Flags(), 10*time.Second, "give up after this long; 0 waits for ever")
-	o.addFormat(s, cmd.Flags(), "table", "json", "ndjson")
+	o.output.addFlags(s, cmd.Flags(), "table", "json", "ndjson", "template")
 	return cmd
 }
 
@@ -57,10 +60,10 @@ func runAnnounce(ctx context.Context, o *announceOptions, do string) error {
 			return wire.Errorf(wire.ErrProtocolViolation, "the daemon's answer has another form than expected")
 		}
 		switch {
-		case o.machine():
-			return o.record(docs[0])
-		case do != "status":
+		case do != "status" && o.format == "table":
 			return nil
+		case o.format != "table":
+			return o.record(docs[0])
 		}
 		return o.table([]string{"state", "name", "port", "pairing", "links", "conflicts", "host"}, docs)
 	})

@@ -17,7 +17,10 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"dconn": func() { os.Exit(Main()) },
+		"dconn": func() {
+			mute = true
+			os.Exit(Main())
+		},
 	})
 }
 

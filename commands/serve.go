@@ -148,18 +148,24 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	return d.run(ctx, failed)
 }
 
+// mute keeps a daemon of a test from the network of this machine.
+var mute bool
+
 // announce tells the local network, where others can get in. That nobody hears it is
 // no reason not to serve.
 func (d *service) announce(listeners []net.Listener) {
-	others := slices.ContainsFunc(listeners, func(ln net.Listener) bool {
-		at, isTCP := ln.Addr().(*net.TCPAddr)
-		return isTCP && !at.IP.IsLoopback()
-	})
-	if !others || !d.announced || d.silent {
+	if !d.announced || d.silent || mute {
 		return
 	}
-	if err := d.router.Announce(); err != nil {
-		d.log.Warn("not announced", "error", err)
+	for _, ln := range listeners {
+		at, isTCP := ln.Addr().(*net.TCPAddr)
+		if !isTCP || at.IP.IsLoopback() {
+			continue
+		}
+		if err := d.router.Announce(at.Port); err != nil {
+			d.log.Warn("not announced", "error", err)
+		}
+		return
 	}
 }
 

@@ -14,10 +14,9 @@ import (
 // errNobodyHears says that there is nothing to announce.
 var errNobodyHears = errors.New("no port is open to other machines: see serve --listen")
 
-// Announce tells the local network that this machine serves, until Close or
-// Silence. It is an error if no port is open to others.
-func (r *Router) Announce() error {
-	port := r.portForOthers()
+// Announce tells the local network that this machine serves at a TCP port, until
+// Close or Silence.
+func (r *Router) Announce(port int) error {
 	if port == 0 {
 		return errNobodyHears
 	}
@@ -84,7 +83,7 @@ func (r *Router) answerAnnounce(_ context.Context, call *session.Invocation) (se
 	}
 	switch args.Text("do") {
 	case "on":
-		if err := r.Announce(); err != nil {
+		if err := r.Announce(r.portForOthers()); err != nil {
 			return session.Result{}, wire.Errorf(wire.ErrUnavailable, "cannot announce: %v", err)
 		}
 	case "off":
