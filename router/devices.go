@@ -158,13 +158,13 @@ func (r *Router) watchDevices(ctx context.Context) {
 	}
 }
 
-// recheckAll looks at every session of a device, and reports whether there is one.
-func (r *Router) recheckAll() (any bool) {
+// recheckAll looks at every session of a device, and reports whether there is one,
+// or is about to be.
+func (r *Router) recheckAll() bool {
 	for _, a := range r.ledger.joined() {
-		any = any || a.identity.Device != (trust.ID{})
 		r.recheck(&a)
 	}
-	return any
+	return r.ledger.hasDevices()
 }
 
 // recheck ends the session of a device that may do less than when it was last

@@ -181,6 +181,18 @@ func (l *ledger) countOf(device trust.ID) (n int) {
 	return n
 }
 
+// hasDevices reports whether a device has a connection.
+func (l *ledger) hasDevices() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.open {
+		if a.identity.Device != (trust.ID{}) {
+			return true
+		}
+	}
+	return false
+}
+
 // calls counts those that are in flight.
 func (l *ledger) calls() int {
 	n := 0

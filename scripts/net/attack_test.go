@@ -163,7 +163,7 @@ func TestHeldPlaces(t *testing.T) {
 		addresses = append(addresses, fmt.Sprint("10.99.0.", n))
 		evil.addAddress(addresses[len(addresses)-1])
 	}
-	evil.play("crowd", append([]string{desk.address + ":5020", "8"}, addresses...)...)
+	evil.play("holders", append([]string{desk.address + ":5020", "8"}, addresses...)...)
 	calls := laptop.launch(func(ctx context.Context) *exec.Cmd {
 		return laptop.command(ctx, "bash", "-c", "for i in $(seq 1000); do dconn call -d desk .system.name || exit; done | sort | uniq -c")
 	})

@@ -27,7 +27,7 @@ import (
 func init() {
 	roles["relay"] = relay
 	roles["cutter"] = cutter
-	roles["crowd"] = crowd
+	roles["holders"] = holders
 	roles["guesser"] = guesser
 }
 
@@ -145,9 +145,9 @@ func cutter(args []string) error {
 	})
 }
 
-// crowd TO N FROM... holds N connections to TO from each address, and makes new
+// holders TO N FROM... holds N connections to TO from each address, and makes new
 // ones for those that are ended.
-func crowd(args []string) error {
+func holders(args []string) error {
 	each, err := strconv.Atoi(args[1])
 	if err != nil {
 		return err
