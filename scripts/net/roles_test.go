@@ -18,8 +18,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/announce"
+	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/mdns"
 )
 
