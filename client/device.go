@@ -131,7 +131,7 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session
 	case err == nil && at != "":
 		who.device, who.addresses, who.byHand = device, []string{at}, true
 	case err == nil:
-		who.device, who.addresses, who.search = device, nearFirst(device.Candidates()), lookFor(device.ID)
+		who.device, who.addresses, who.search = device, candidates(device), lookFor(device.ID)
 	case unknown && isAddress:
 		who.addresses, who.byHand = []string{address}, true
 	default:
