@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
@@ -107,11 +110,25 @@ func ParseAddress(text string) (address string, ok bool) {
 			return "", false
 		}
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /@#?") {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n < 1 || !isHost(host) {
 		return "", false
 	}
 	return net.JoinHostPort(host, port), strings.ContainsAny(text, ".:[") || text == "localhost"
+}
+
+// isHost reports whether a text can be an IP address, or the name of a host.
+func isHost(text string) bool {
+	if strings.Contains(text, ":") {
+		_, err := netip.ParseAddr(text)
+		return err == nil
+	}
+	for _, r := range text {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r) {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // DialDevice joins the router of a paired device, which text names by its name,
@@ -124,18 +141,17 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session
 		return nil, err
 	}
 	who := &callee{home: h, label: text}
-	device, err := FindDevice(list, text)
-	_, unknown := errors.AsType[*UnknownDeviceError](err)
-	address, isAddress := ParseAddress(text)
-	switch {
-	case err == nil && at != "":
-		who.device, who.addresses, who.byHand = device, []string{at}, true
-	case err == nil:
-		who.device, who.addresses, who.search = device, candidates(device), lookFor(device.ID)
-	case unknown && isAddress:
+	if address, isAddress := ParseAddress(text); isAddress { // which no name looks like
 		who.addresses, who.byHand = []string{address}, true
-	default:
+		return who.join(ctx, agent)
+	}
+	if who.device, err = FindDevice(list, text); err != nil {
 		return nil, err
+	}
+	if at != "" {
+		who.addresses, who.byHand = []string{at}, true
+	} else {
+		who.addresses, who.search = candidates(who.device), lookFor(who.device.ID)
 	}
 	return who.join(ctx, agent)
 }
@@ -221,17 +237,22 @@ func (c *callee) recognise(address string, id trust.ID) error {
 		return nil
 	}
 	list, err := c.home.Store.Devices()
-	if err != nil || list.ByID(id) != nil {
+	if err != nil {
 		return err
 	}
+	found := list.ByID(id)
+	if found != nil && slices.Contains(found.Candidates(), address) {
+		return nil
+	}
 	for _, d := range list {
-		for _, a := range d.Address {
-			if a == address {
-				return &IdentityError{address, d.Name, d.ID, id}
-			}
+		if slices.Contains(d.Candidates(), address) {
+			return &IdentityError{address, d.Name, d.ID, id}
 		}
 	}
-	return &NotPairedError{address, id}
+	if found == nil {
+		return &NotPairedError{address, id}
+	}
+	return nil
 }
 
 // failure is why a handshake failed. A machine that took over the address of a

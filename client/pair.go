@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/deskconn/dconn/router/pairing"
@@ -30,24 +31,29 @@ func (h *Home) Pair(ctx context.Context, p Pairing) (trust.Device, []string, err
 		return trust.Device{}, nil, err
 	}
 	if p.Name == "" {
-		p.Name = theirs.Name
+		p.Name = trust.PlainName(theirs.Name)
 	}
-	had, again := h.Store.Find(id)
+	_, again := h.Store.Find(id)
 	if err := h.Store.Change(func(list *trust.Devices) error { p.note(list, id, theirs); return nil }); err != nil {
 		return trust.Device{}, nil, err
 	}
-	if err := h.confirm(ctx, id, p); err != nil {
+	err = h.confirm(ctx, id, p)
+	if refused, ok := errors.AsType[*wire.Error](err); ok && refused.URI == wire.ErrAuthentication && !again {
 		return trust.Device{}, nil, errors.Join(err, h.Store.Change(func(list *trust.Devices) error {
 			list.Remove(id)
-			if again {
-				list.Add(&had)
-			}
 			return nil
 		}))
+	}
+	if err != nil {
+		return trust.Device{}, nil, fmt.Errorf("%w: %s has the code, and has not confirmed the pairing: %w", ErrUnconfirmed, p.Name, err)
 	}
 	d, _ := h.Store.Find(id)
 	return d, theirs.Scopes, nil
 }
+
+// ErrUnconfirmed says that the other machine took the code, but could not be reached
+// again. Whether it lets this machine in shows when it can be.
+var ErrUnconfirmed = errors.New("not confirmed yet")
 
 // exchange runs this machine's half of dconn-pair/1.
 func (h *Home) exchange(ctx context.Context, p Pairing) (trust.ID, pairing.Introduction, error) {
@@ -84,7 +90,9 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 		d.Paired, d.Pending = time.Now().UTC(), nil
 	}
 	for _, a := range theirs.Addresses {
-		d.Reached(a)
+		if _, err := netip.ParseAddrPort(a); err == nil { // nobody shall make us look up names
+			d.Reached(a)
+		}
 	}
 	d.Reached(p.Address) // which is the one that works from here
 }
@@ -92,7 +100,7 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 // confirm begins a session with the device that was just paired: only then does
 // what it gives hold. A connection that fails is tried again while it still can.
 func (h *Home) confirm(ctx context.Context, id trust.ID, p Pairing) error {
-	ctx, cancel := context.WithTimeout(ctx, trust.PendingFor)
+	ctx, cancel := context.WithTimeout(ctx, trust.PendingFor+10*time.Second) // by then it is settled
 	defer cancel()
 	for {
 		s, err := h.DialDevice(ctx, id.String(), p.Address, p.Agent)

@@ -27,7 +27,7 @@ func (o *occasion) document() ([]byte, error) {
 // environment is this process's own, and what there is to know.
 func (o *occasion) environment(document []byte) []string {
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool {
-		return strings.HasPrefix(e, "DCONN_ARGS_")
+		return strings.HasPrefix(e, "DCONN_ARGS_") || strings.HasPrefix(e, codeEnv+"=")
 	})
 	env = append(env, "DCONN_URI="+o.uri, "DCONN_CALLER="+o.peer, "DCONN_CALLER_DEVICE="+o.device())
 	if len(document) > maxArgsEnv {

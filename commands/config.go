@@ -43,6 +43,10 @@ func configure(cmd *cobra.Command) error {
 	if !settable {
 		return nil // help and version work whatever a config file says
 	}
+	if err := oneTarget(cmd); err != nil {
+		return err
+	}
+	defer ownTarget(cmd)
 	layers, bad := readLayers(configFiles())
 	if len(layers) == 0 {
 		return bad // the usual case, and a tenth of a short command's own time
@@ -59,6 +63,29 @@ func configure(cmd *cobra.Command) error {
 		_ = cmd.Flags().SetAnnotation(f.Name, originKey, []string{s.origin})
 	})
 	return bad
+}
+
+// oneTarget refuses a command line that says twice where it goes.
+func oneTarget(cmd *cobra.Command) error {
+	device, socket := cmd.Flags().Lookup("device"), cmd.Flags().Lookup("socket")
+	if device != nil && socket != nil && device.Changed && socket.Changed {
+		return usage("--socket does not go with --device").hint("--device %s", device.Value)
+	}
+	return nil
+}
+
+// ownTarget makes the command line say where a command goes, if it does: a device
+// that is set elsewhere is for those that do not.
+func ownTarget(cmd *cobra.Command) {
+	device := cmd.Flags().Lookup("device")
+	if device == nil || device.Changed {
+		return
+	}
+	for _, name := range []string{"socket", "router"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			_ = device.Value.Set("")
+		}
+	}
 }
 
 // A setting's key is the name of its flag, behind the commands whose table it

@@ -112,7 +112,7 @@ func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	if t.router != "" {
 		return client.DialURL(ctx, t.router, t.realm, agent())
 	}
-	if t.device != "" {
+	if t.device != "" { // see ownTarget
 		home, err := openHome(t.state)
 		if err != nil {
 			return nil, err

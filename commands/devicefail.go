@@ -34,6 +34,8 @@ func explainDevice(err error) *failure {
 		return own("%v", e).hint("%s", e.Fix)
 	}
 	switch {
+	case errors.Is(err, client.ErrUnconfirmed):
+		return (&failure{Code: exitUnreachable, Message: err.Error()}).hint("when it can be reached again: dconn wait -d DEVICE, or pair again")
 	case errors.Is(err, pairing.ErrClosed):
 		return (&failure{Code: exitUnreachable, Message: err.Error()}).hint("on that machine: dconn pair")
 	case errors.Is(err, pairing.ErrRefused), errors.Is(err, pairing.ErrIdentity):

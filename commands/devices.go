@@ -242,6 +242,9 @@ func (o *devicesOptions) change(store *trust.Store, who, event string, change fu
 
 func (o *devicesOptions) rename(store *trust.Store, _ *cobra.Command, words []string) error {
 	name := pairing.CleanName(words[1])
+	if strings.ContainsAny(name, ".:") {
+		return usage("a name has no dot and no colon, or it could be an address, got %q", words[1])
+	}
 	if name != words[1] {
 		return usage("a name has 1 to 32 characters that can be seen, got %q", words[1]).hint("dconn devices rename %s %q", words[0], name)
 	}
@@ -267,12 +270,16 @@ func (o *devicesOptions) grant(store *trust.Store, cmd *cobra.Command, words []s
 	}
 	return o.change(store, words[0], "granted", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
 		for _, s := range scopes {
-			if !slices.Contains(d.Scopes, s) {
-				d.Scopes = append(d.Scopes, s)
+			add(&d.Scopes, s)
+			if d.Pending != nil { // or it would be taken back by what is to be confirmed
+				add(&d.Pending.Scopes, s)
 			}
 		}
 		if expires {
 			d.Expires = o.expires
+		}
+		if expires && d.Pending != nil {
+			d.Pending.Expires = o.expires
 		}
 		return scopes, nil
 	})
@@ -285,14 +292,29 @@ func (o *devicesOptions) deny(store *trust.Store, _ *cobra.Command, words []stri
 	}
 	return o.change(store, words[0], "denied_scope", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
 		for _, s := range scopes {
-			i := slices.Index(d.Scopes, s)
-			if i < 0 {
+			had := remove(&d.Scopes, s)
+			if d.Pending != nil {
+				had = remove(&d.Pending.Scopes, s) || had
+			}
+			if !had {
 				return nil, usage("%s was not granted %s: it has %s", d.Name, s, cmp.Or(strings.Join(scopeWords(d.Scopes), ", "), "nothing")).hint("dconn devices show %s", d.ID.Short())
 			}
-			d.Scopes = slices.Delete(d.Scopes, i, i+1)
 		}
 		return scopes, nil
 	})
+}
+
+func add(scopes *trust.Scopes, s trust.Scope) {
+	if !slices.Contains(*scopes, s) {
+		*scopes = append(*scopes, s)
+	}
+}
+
+// remove reports whether s was among the scopes.
+func remove(scopes *trust.Scopes, s trust.Scope) bool {
+	before := len(*scopes)
+	*scopes = slices.DeleteFunc(*scopes, func(o trust.Scope) bool { return o == s })
+	return len(*scopes) < before
 }
 
 func (o *devicesOptions) revoke(store *trust.Store, _ *cobra.Command, words []string) error {

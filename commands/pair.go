@@ -67,7 +67,7 @@ func newPair(s *streams) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	o.target.addFlags(f, 30*time.Second, "with HOST: give up after this long; 0 waits for ever")
+	o.target.addFlags(f, 90*time.Second, "with HOST: give up after this long; 0 waits for ever")
 	addState(f, &o.state)
 	o.addFormat(s, f, "raw", "json", "ndjson")
 	f.StringVar(&o.name, "name", "", "what to call the other machine here (default: what it calls itself)")
@@ -300,7 +300,8 @@ func readLine(from io.Reader) (string, error) {
 	return "", usage("a code has at most %d bytes", maxCode)
 }
 
-// noCore keeps what is secret in this process out of a core file, core(5).
+// noCore keeps what is secret in this process out of a core file. A limit of 1 byte
+// is for those too that a program collects: core(5).
 func noCore() {
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1})
 }

@@ -19,19 +19,14 @@ type devices struct {
 	log   *slog.Logger
 	all   bool // in tests: they may do everything
 
-	mu     sync.Mutex
-	denied fold[denial]
-}
+	refused chan denial // to be noted
 
-// denial is what a device was not allowed to do.
-type denial struct {
-	device trust.ID
-	action trust.Action
-	uri    string
+	mu    sync.Mutex
+	noted map[trust.ID]time.Time // when it was last noted where a device is
 }
 
 func newDevices(o *Options) *devices {
-	d := &devices{store: o.Trust, log: o.Log, all: o.admitAll}
+	d := &devices{store: o.Trust, log: o.Log, all: o.admitAll, refused: make(chan denial, maxDenials), noted: map[trust.ID]time.Time{}}
 	if d.store != nil {
 		d.audit = trust.OpenAudit(d.store.Dir())
 	}
@@ -47,20 +42,12 @@ func (d *devices) find(id trust.ID) (trust.Device, bool) {
 	return device, found && device.Known(time.Now())
 }
 
-// allow reports whether a device may do that, and notes where it may not.
+// allow reports whether a device may do that, and has it noted where it may not.
 func (d *devices) allow(who Identity, action trust.Action, uri, match string) bool {
 	if d.grants(who.Device, action, uri, match) {
 		return true
 	}
-	d.mu.Lock()
-	times, say := d.denied.note(denial{who.Device, action, uri}, time.Now())
-	d.mu.Unlock()
-	if say && d.store != nil {
-		device, _ := d.store.Find(who.Device)
-		d.write(trust.Entry{
-			Event: "denied", Device: who.AuthID, Name: device.Name, Action: string(action), URI: uri, Times: times,
-		})
-	}
+	d.refuse(denial{who.Device, action, uri})
 	return false
 }
 
@@ -85,16 +72,36 @@ func (d *devices) shows(who Identity, entry map[string]any) bool {
 	return d.grants(who.Device, action, uri, "exact")
 }
 
-// met notes that a device has come, from where, and confirms its pairing by that.
-func (d *devices) met(id trust.ID, from netip.Addr) {
+// noteEvery is how often it is noted where a device comes from: one that comes from
+// everywhere must not wear out a disk.
+const noteEvery = time.Minute
+
+// met notes that a device has come, from where, and confirms its pairing by that. It
+// is an error if that cannot be noted: what was pending does not hold then.
+func (d *devices) met(id trust.ID, from netip.Addr) error {
 	before, _ := d.store.Find(id)
-	if err := d.store.Met(id, from); err != nil {
+	d.mu.Lock()
+	due := before.Pending != nil || time.Since(d.noted[id]) >= noteEvery
+	if due {
+		d.noted[id] = time.Now()
+	}
+	d.mu.Unlock()
+	if !due {
+		return nil
+	}
+	err := d.store.Met(id, from)
+	if err != nil {
 		d.log.Warn("device not noted", "device", id.Short(), "error", err)
 	}
-	if now, _ := d.store.Find(id); before.Pending != nil && now.Pending == nil {
+	now, _ := d.store.Find(id)
+	if before.Pending != nil && now.Pending == nil {
 		d.write(trust.Entry{Event: "paired", Device: id.String(), Name: now.Name, From: from.String(), Scopes: now.Scopes})
 		d.log.Info("paired", "device", now.Name, "id", id.Short(), "scopes", now.Scopes)
 	}
+	if before.Pending == nil {
+		return nil
+	}
+	return err
 }
 
 // write adds to the audit log.
@@ -130,37 +137,34 @@ func (r *Router) watchDevices(ctx context.Context) {
 			}
 		})
 	})
+	r.watching.Go(func() { r.devices.noteDenials(ctx) })
+	// The kernel may lose count of what it has to tell, timers stand still while the
+	// machine sleeps, and clocks are set: as long as a device is here, it is looked at.
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
-		r.recheckAll()
-		expiry := time.NewTimer(r.devices.untilExpiry(time.Now()))
+		if r.recheckAll() {
+			tick.Reset(time.Second)
+		} else {
+			tick.Stop()
+		}
 		select {
 		case <-changed:
-		case <-expiry.C:
+		case <-r.arrived:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		expiry.Stop()
 	}
 }
 
-// untilExpiry is how long to sleep, for no device to stay longer than it may. A
-// timer stands still while the machine sleeps, so it is never long where it counts.
-func (d *devices) untilExpiry(now time.Time) time.Duration {
-	sleep := 24 * time.Hour
-	list, _ := d.store.Devices()
-	for _, device := range list {
-		if left := device.Expires.Sub(now); !device.Expires.IsZero() && left > 0 {
-			sleep = min(sleep, left, time.Minute)
-		}
-	}
-	return sleep
-}
-
-// recheckAll looks at every session of a device.
-func (r *Router) recheckAll() {
+// recheckAll looks at every session of a device, and reports whether there is one.
+func (r *Router) recheckAll() (any bool) {
 	for _, a := range r.ledger.joined() {
+		any = any || a.identity.Device != (trust.ID{})
 		r.recheck(&a)
 	}
+	return any
 }
 
 // recheck ends the session of a device that may do less than when it was last

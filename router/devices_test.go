@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -89,21 +90,36 @@ func TestDevicesMay(t *testing.T) {
 	}
 }
 
-// What a device was refused is in the audit log, once for a burst.
+// What a device was refused is in the audit log: a burst once, and not more than it
+// can be read; nobody waits for it.
 func TestDeniedIsAudited(t *testing.T) {
 	store := storeOf(t, paired(1))
 	a, s := as(store, trust.ID{1})
-	for range 50 {
-		if may, _ := a.Authorize(s, &wamp.Call{Procedure: "org.deskconn.test.set"}); may {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { a.devices.noteDenials(ctx); close(done) }()
+	refuse := func(uri string) {
+		if may, _ := a.Authorize(s, &wamp.Call{Procedure: wamp.URI(uri)}); may {
 			t.Fatal("it may")
 		}
 	}
+	for range 50 {
+		refuse("org.deskconn.test.set")
+	}
+	for n := range 1000 {
+		refuse(fmt.Sprint("org.x.", n))
+	}
+	for limit := time.Now().Add(10 * time.Second); len(a.devices.refused) > 0 && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	<-done
 	var list []trust.Entry
 	if err := trust.OpenAudit(store.Dir()).Entries(func(e trust.Entry) error { list = append(list, e); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 1 || list[0].Event != "denied" || list[0].Name != "d1" || list[0].URI != "org.deskconn.test.set" || list[0].Action != "call" {
-		t.Errorf("%+v", list)
+	if len(list) != denialLines || list[0].Event != "denied" || list[0].Name != "d1" || list[0].URI != "org.deskconn.test.set" || list[0].Action != "call" {
+		t.Errorf("%d lines, %+v", len(list), list)
 	}
 }
 

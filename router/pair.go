@@ -112,7 +112,7 @@ func (w *window) take(args capabilities.Args, offered []capabilities.Capability)
 		}
 	}
 	if text := args.Text("name"); text != "" {
-		w.name = pairing.CleanName(text)
+		w.name = trust.PlainName(pairing.CleanName(text))
 	}
 	words := args.List("allow")
 	if !args.Has("allow") {
@@ -146,7 +146,7 @@ func (w *window) await(ctx context.Context) (trust.Device, error) {
 
 // grant notes what a device may do once it has come back.
 func (w *window) grant(peer pairing.ID, name string) error {
-	if w.name != "" {
+	if name = trust.PlainName(name); w.name != "" {
 		name = w.name
 	}
 	return w.devices.store.Grant(peer, name, w.scopes, w.expires)

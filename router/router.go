@@ -71,6 +71,7 @@ type Router struct {
 	details   wamp.Dict
 	serving   sync.WaitGroup
 	watching  sync.WaitGroup // the store
+	arrived   chan struct{}  // a device has
 	scout     scout
 	announcer *announce.Announcer // with mu held; nil until it is wanted
 	attaching sync.WaitGroup
@@ -82,8 +83,8 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	r := &Router{
 		log: opts.Log, name: opts.Name, limits: opts,
 		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
-		devices: newDevices(&opts),
-		raw:     map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
+		devices: newDevices(&opts), arrived: make(chan struct{}, 1),
+		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
 	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom), r.newQuiet()
 	r.closed, r.close = context.WithCancel(context.Background())
@@ -215,7 +216,13 @@ func (r *Router) open(nc net.Conn, greet greet) (*account, error) {
 	r.mu.Lock()
 	r.conns[conn] = true
 	r.mu.Unlock()
-	r.recheck(account) // it may have become less meanwhile
+	if account.identity.Role == roleDevice {
+		r.recheck(account) // it may have become less meanwhile
+		select {
+		case r.arrived <- struct{}{}:
+		default:
+		}
+	}
 	return account, nil
 }
 

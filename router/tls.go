@@ -115,7 +115,9 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 	if most := r.limits.Session.PerDevice; r.ledger.countOf(id) > most {
 		return over(limitDevice, "this device has %d sessions already", most)
 	}
-	r.devices.met(id, remote(v.nc))
+	if err := r.devices.met(id, remote(v.nc)); err != nil {
+		return wire.Errorf(wire.ErrUnavailable, "the pairing cannot be noted here: try again")
+	}
 	return nil
 }
 

@@ -8,12 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
 
 const (
 	auditFile = "audit.ndjson"
+	// deniedFile has what devices were refused: they may fill it, and push nothing
+	// else out.
+	deniedFile = "denied.ndjson"
 	// maxAudit is the size of the file, in bytes, from which on another is begun;
 	// the one before is kept.
 	maxAudit = 4 << 20
@@ -45,12 +49,16 @@ func (a Audit) Add(e Entry) error {
 	if err != nil {
 		return err
 	}
-	return locked(a.dir, func() error { return a.append(append(line, '\n')) })
+	name := auditFile
+	if e.Event == "denied" {
+		name = deniedFile
+	}
+	return locked(a.dir, func() error { return a.append(name, append(line, '\n')) })
 }
 
 // append adds a line, in another file if this one is full. The lock is held.
-func (a Audit) append(line []byte) error {
-	path := filepath.Join(a.dir, auditFile)
+func (a Audit) append(name string, line []byte) error {
+	path := filepath.Join(a.dir, name)
 	if info, err := os.Stat(path); err == nil && info.Size() > maxAudit {
 		if err := os.Rename(path, path+".1"); err != nil {
 			return err
@@ -78,8 +86,16 @@ func unended(f *os.File) []byte {
 // Entries calls each with every entry there is, the oldest first. A line that a
 // loss of power has cut is left out.
 func (a Audit) Entries(each func(Entry) error) error {
-	for _, name := range []string{auditFile + ".1", auditFile} {
-		if err := entriesOf(filepath.Join(a.dir, name), each); err != nil {
+	var all []Entry
+	for _, name := range []string{auditFile + ".1", auditFile, deniedFile + ".1", deniedFile} {
+		err := entriesOf(filepath.Join(a.dir, name), func(e Entry) error { all = append(all, e); return nil })
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	for _, e := range all {
+		if err := each(e); err != nil {
 			return err
 		}
 	}

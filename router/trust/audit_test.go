@@ -24,7 +24,7 @@ func TestAudit(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if err := a.Add(Entry{Event: "denied", Name: "a\nb\x1b", URI: "org.x"}); err != nil {
+			if err := a.Add(Entry{Event: "granted", Name: "a\nb\x1b", URI: "org.x"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -50,6 +50,26 @@ func TestAudit(t *testing.T) {
 	}
 	if err := a.Add(Entry{Event: "after"}); err != nil || len(entries(t, a)) != 51 {
 		t.Errorf("what follows a cut line is lost: %v", err)
+	}
+}
+
+// Whatever a device is refused, what was decided about it stays.
+func TestDenialsPushNothingOut(t *testing.T) {
+	a := OpenAudit(t.TempDir())
+	if err := a.Add(Entry{Event: "paired", Name: "evil"}); err != nil {
+		t.Fatal(err)
+	}
+	full := strings.Repeat(`{"event":"denied","time":"2099-01-01T00:00:00Z"}`+"\n", maxAudit/48+1)
+	for range 3 {
+		if err := os.WriteFile(filepath.Join(a.dir, deniedFile), []byte(full), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Add(Entry{Event: "denied"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := entries(t, a); list[0].Event != "paired" {
+		t.Errorf("the first of %d is %+v", len(list), list[0])
 	}
 }
 

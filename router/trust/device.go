@@ -121,23 +121,28 @@ func (l *Devices) Remove(id ID) {
 	*l = slices.DeleteFunc(*l, func(d *Device) bool { return d.ID == id })
 }
 
-// Match finds who is meant by a name, or by the first characters of an id. A name
-// goes before an id. There may be several.
+// Match finds who is meant by a name, or by the first characters of an id. There
+// may be several: whoever gives itself the name that is another's id does not become
+// that.
 func (l Devices) Match(text string) Devices {
 	var found Devices
-	for _, d := range l {
-		if strings.EqualFold(d.Name, text) {
-			return Devices{d}
-		}
-	}
 	prefix, err := ParsePrefix(text)
-	if err != nil {
-		return nil
-	}
 	for _, d := range l {
-		if d.ID.HasPrefix(prefix) {
+		if strings.EqualFold(d.Name, text) || err == nil && d.ID.HasPrefix(prefix) {
 			found = append(found, d)
 		}
 	}
 	return found
 }
+
+// PlainName is a name as a device may give it to itself: it cannot look like an
+// address. Of a host name with its domain the first part is left.
+func PlainName(name string) string {
+	first, _, _ := strings.Cut(name, ".")
+	if first = strings.Trim(strings.NewReplacer(":", "-", "[", "", "]", "").Replace(first), " "); first == "" || isNumber(first) {
+		return "device " + strings.NewReplacer(".", "-", ":", "-").Replace(name)
+	}
+	return first
+}
+
+func isNumber(text string) bool { return strings.Trim(text, "0123456789") == "" }

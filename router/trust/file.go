@@ -93,7 +93,10 @@ func readPrivate(path string) ([]byte, error) {
 // of power it has the old content or the new one. The lock of dir is held.
 func writePrivate(dir, name string, data []byte) error {
 	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func fill(f *os.File, dir string, data []byte) error {
 	if err := giveTo(f, dir); err != nil {
 		return err
 	}
-	if err := os.Chtimes(f.Name(), time.Time{}, time.Now()); err != nil {
+	if err := os.Chtimes(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), time.Time{}, time.Now()); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -127,6 +130,10 @@ func giveTo(f *os.File, dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || os.Geteuid() != 0 || ownerOf(info) == 0 {
 		return err
+	}
+	own, err := f.Stat()
+	if err != nil || own.Sys().(*syscall.Stat_t).Nlink != 1 {
+		return errors.Join(err, fmt.Errorf("%s has several names: it may be somebody else's file", f.Name()))
 	}
 	return f.Chown(ownerOf(info), int(info.Sys().(*syscall.Stat_t).Gid))
 }

@@ -240,10 +240,11 @@ func (s *Store) Met(id ID, from netip.Addr) error {
 // ends; where the kernel does not tell, twice a second.
 func (s *Store) Watch(ctx context.Context, changed func()) {
 	var events chan fsnotify.Event
+	var errs chan error
 	if w, err := fsnotify.NewWatcher(); err == nil {
 		defer func() { _ = w.Close() }()
 		if w.Add(s.dir) == nil {
-			events = w.Events
+			events, errs = w.Events, w.Errors
 		}
 	}
 	var tick <-chan time.Time
@@ -256,6 +257,7 @@ func (s *Store) Watch(ctx context.Context, changed func()) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-errs: // some of what the kernel had to tell is lost
 		case e := <-events:
 			if filepath.Base(e.Name) != storeFile {
 				continue

@@ -138,8 +138,24 @@ func TestNames(t *testing.T) {
 	if m := twins.Match(ID{1, 1}.String()[:5]); len(m) != 2 {
 		t.Errorf("an ambiguous prefix finds %v", m)
 	}
+	evil := append(Devices{{ID: ID{9}, Name: ID{1, 1}.Short()}}, twins[0])
+	if m := evil.Match(ID{1, 1}.Short()); len(m) != 2 {
+		t.Errorf("who is called as another's id is taken for that: %v", m)
+	}
 	if m := twins.Match("nobody"); len(m) != 0 {
 		t.Errorf("nobody: %v", m)
+	}
+}
+
+// What a device calls itself looks like no address.
+func TestPlainName(t *testing.T) {
+	for name, want := range map[string]string{
+		"pi": "pi", "pi.lan": "pi", "my desk": "my desk", "192.168.1.20": "device 192-168-1-20", "::1": "--1", "[fe80::1]": "fe80--1",
+		".x": "device -x", "a:5020": "a-5020", "7": "device 7",
+	} {
+		if got := PlainName(name); got != want || strings.ContainsAny(got, ".:[") {
+			t.Errorf("PlainName(%q) = %q, want %q", name, got, want)
+		}
 	}
 }
 

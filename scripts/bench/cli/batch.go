@@ -8,13 +8,17 @@ import (
 	"time"
 )
 
-const procedure = ".system.name"
+const (
+	procedure = ".system.name"
+	device    = "desk" // as which the daemon is known to who is paired with it
+)
 
-// The names of the contestants that the bars compare.
+// The names of the contestants.
 const (
 	nameLoop     = "loop of processes"
 	nameBatch    = "call --lines"
 	nameParallel = "call --lines --parallel 16"
+	nameDevice   = "call -d " + device + " --lines"
 )
 
 // batch compares one process that calls for each line with a process for each
@@ -29,6 +33,7 @@ func (b *bench) batch() *contest {
 			b.calling(nameLoop, each, b.name, loop...),
 			b.calling(nameBatch, b.calls, record, "dconn", "call", "--lines", procedure),
 			b.calling(nameParallel, b.calls, record, "dconn", "call", "--lines", "--parallel", "16", procedure),
+			b.calling(nameDevice, b.calls, record, "dconn", "call", "-d", device, "--state", b.laptop(), "--lines", procedure),
 		},
 	}
 }

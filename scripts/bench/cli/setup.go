@@ -35,6 +35,9 @@ type bus struct {
 
 func (b *bench) path(name string) string { return filepath.Join(b.Dir, name) }
 
+// laptop is the state of a machine that is paired with the one that serves.
+func (b *bench) laptop() string { return b.path("laptop") }
+
 // prepare builds dconn, starts the daemons and writes what is sent to them.
 func (b *bench) prepare(ctx context.Context) error {
 	// dconn is called by its name, and mosquitto is not on every user's path.
@@ -46,6 +49,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	daemon, err := b.Serve(ctx, "dconn")
 	if err != nil {
+		return err
+	}
+	if err := b.Pair(ctx, "dconn", device, b.laptop()); err != nil {
 		return err
 	}
 	b.dconn = &bus{daemon: daemon}

@@ -11,14 +11,16 @@ import (
 
 // bars are what one call may cost beside another program.
 var bars = []struct {
-	than  string
-	limit float64
-	word  string
+	of, than string
+	limit    float64
+	word     string
 }{
-	{nameBusctl, 1.1, "bar"},
-	{nameCLI, 0.9, "bar"},
-	{nameNexus, 0.9, "bar, without what every command line links"},
-	{nameFloor, 1.25, "stretch"},
+	{nameCall, nameBusctl, 1.1, "bar"},
+	{nameCall, nameCLI, 0.9, "bar"},
+	{nameCall, nameNexus, 0.9, "bar, without what every command line links"},
+	{nameCall, nameFloor, 1.25, "stretch"},
+	{nameDevice, nameCall, 1.8, "bar"},
+	{nameDevice, nameCall, 1.4, "stretch"},
 }
 
 const sizeBar = 20 // MiB of the stripped binary
@@ -39,13 +41,13 @@ func two(v float64) string { return figures.Decimal(v, 2) }
 
 // verdicts compares with the bars, where the peer was measured.
 func verdicts(samples map[string][]sample, size int64) [][]string {
-	rows := [][]string{{nameCall, "is", "at most", "", ""}}
+	rows := [][]string{{"wall time", "is", "at most", "", ""}}
 	add := func(what string, is, limit float64, word string) {
 		rows = append(rows, []string{what, two(is), two(limit), word, figures.Verdict(is <= limit)})
 	}
 	for _, b := range bars {
 		if peer := samples[b.than]; peer != nil {
-			add("÷ "+b.than, ratio(samples[nameCall], peer), b.limit, b.word)
+			add(b.of+" ÷ "+b.than, ratio(samples[b.of], peer), b.limit, b.word)
 		}
 	}
 	add("stripped binary, MiB", float64(size)/(1<<20), sizeBar, "bar")

@@ -15,6 +15,7 @@ import (
 const (
 	procedure = ".system.name"
 	fullURI   = "org.deskconn.system.name"
+	device    = "desk" // as which the daemon is known to who is paired with it
 )
 
 // The names of the programs that the bars compare.
@@ -25,6 +26,7 @@ const (
 	nameCLI    = "nexus client with cobra, viper, go-pretty"
 	nameBusctl = "busctl call"
 	nameCall   = "dconn call " + procedure
+	nameDevice = "dconn call -d " + device + " " + procedure
 	nameStart  = "dconn version (no network)"
 )
 
@@ -61,7 +63,7 @@ func (b *bench) dconn() string { return b.binaries("dconn")[0] }
 // run once, so that all of it is warm. What runs twice a round is found
 // warmer, so no two rows share a file.
 func (b *bench) prepare(ctx context.Context) error {
-	if err := b.BuildDconn(ctx, slices.Concat(b.binaries("dconn"), b.binaries("dconn-version"))...); err != nil {
+	if err := b.BuildDconn(ctx, slices.Concat(b.binaries("dconn"), b.binaries("dconn-device"), b.binaries("dconn-version"))...); err != nil {
 		return err
 	}
 	for _, name := range []string{"empty", "floor", "nexusclient", "nexuscli"} {
@@ -72,13 +74,17 @@ func (b *bench) prepare(ctx context.Context) error {
 	if _, err := b.Serve(ctx, b.dconn()); err != nil {
 		return err
 	}
-	socket := b.Socket()
+	socket, laptop := b.Socket(), filepath.Join(b.Dir, "laptop")
+	if err := b.Pair(ctx, b.dconn(), device, laptop); err != nil {
+		return err
+	}
 	b.programs = []program{
 		{nameEmpty, b.binaries("empty"), nil},
 		{nameFloor, b.binaries("floor"), []string{socket, fullURI}},
 		{nameNexus, b.binaries("nexusclient"), []string{socket, fullURI}},
 		{nameCLI, b.binaries("nexuscli"), []string{"call", socket, fullURI}},
 		{nameCall, b.binaries("dconn"), []string{"call", procedure}},
+		{nameDevice, b.binaries("dconn-device"), []string{"call", "-d", device, "--state", laptop, procedure}},
 		{nameStart, b.binaries("dconn-version"), []string{"version"}},
 	}
 	if err := b.addBusctl(ctx); err != nil {
@@ -132,7 +138,7 @@ func (b *bench) check(ctx context.Context) error {
 		}
 		said[p.name] = out
 	}
-	for _, name := range []string{nameFloor, nameNexus, nameCLI} {
+	for _, name := range []string{nameFloor, nameNexus, nameCLI, nameDevice} {
 		if said[name] != said[nameCall] || said[name] == "" {
 			return fmt.Errorf("%s printed %q, %s printed %q", name, said[name], nameCall, said[nameCall])
 		}

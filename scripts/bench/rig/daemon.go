@@ -39,9 +39,10 @@ func (r *Rig) NotReady(cmd *exec.Cmd, err error) error {
 // Socket is where dconn looks for its daemon without --socket.
 func (r *Rig) Socket() string { return filepath.Join(r.runtimeDir(), "dconn", "dconn.sock") }
 
-// Serve returns once a daemon of our own, with these flags, answers on Socket.
-func (r *Rig) Serve(ctx context.Context, dconn string, flags ...string) (*exec.Cmd, error) {
-	daemon := exec.Command(dconn, append([]string{"serve", "--socket", r.Socket()}, flags...)...)
+// Serve returns once a daemon of our own answers on Socket. Other machines cannot
+// reach it: its TCP port is one of 127.0.0.1.
+func (r *Rig) Serve(ctx context.Context, dconn string) (*exec.Cmd, error) {
+	daemon := exec.Command(dconn, "serve", "--socket", r.Socket(), "--listen", "127.0.0.1:0")
 	if err := r.Start(daemon); err != nil {
 		return nil, err
 	}
