@@ -171,7 +171,7 @@ func (d *discovery) run(ctx, within context.Context) error {
 // look begins with what the daemon of this machine knows. Where that has looked for
 // as long as this would, it is all there is.
 func (d *discovery) look(ctx, within context.Context) (browse.Stats, error) {
-	known, looked := warm(ctx)
+	known, looked := warm(ctx, "")
 	for _, m := range known {
 		if !d.event(browse.Event{Kind: browse.Found, Machine: m}) {
 			return browse.Stats{Links: 1}, nil

@@ -67,6 +67,8 @@ func (o *pingOptions) prepare(cmd *cobra.Command, words []string) error {
 		return usage("-i must be %v or more, got %v", minInterval, time.Duration(o.every))
 	case len(words) == 1 && cmd.Flags().Changed("device"):
 		return usage("DEVICE is there twice: %s and -d %s", words[0], o.device).hint("%s", cmd.UseLine())
+	case len(words) == 1 && cmd.Flags().Changed("socket"):
+		return usage("--socket does not go with DEVICE").hint("%s", cmd.UseLine())
 	}
 	if len(words) == 1 {
 		_ = cmd.Flags().Set("device", words[0]) // hints are about that

@@ -29,8 +29,8 @@ func newWait(s *streams) *cobra.Command {
 		Short: "wait until the daemon serves, a device is there, or a procedure is registered",
 		Long: lines("Wait until the daemon here serves; until a paired device can be reached; or until a",
 			"procedure is registered. The word is a DEVICE if it has no dot in it and is the name",
-			"of a paired one, or the beginning of its id; else it is a URI, and a URI where -d is",
-			"given as well."),
+			"of a paired one, or the beginning of its id; else it is a URI, and always where -d or",
+			"--socket is given."),
 		Example: lines("  dconn serve & dconn wait && dconn call .system.uptime", "  dconn wait -W 5m pi && dconn call -d pi .gpio.set 17 1",
 			"  dconn wait -d pi org.example.backup"),
 		Args: atMost(1),
@@ -51,7 +51,7 @@ func newWait(s *streams) *cobra.Command {
 
 // take finds out whether a word is a device or a URI.
 func (o *waitOptions) take(cmd *cobra.Command, word string) (err error) {
-	if !strings.Contains(word, ".") && !cmd.Flags().Changed("device") {
+	if !strings.Contains(word, ".") && !cmd.Flags().Changed("device") && !cmd.Flags().Changed("socket") {
 		list, err := knownDevices(o.state)
 		if err != nil {
 			return err
