@@ -151,7 +151,7 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session
 	if at != "" {
 		who.addresses, who.byHand = []string{at}, true
 	} else {
-		who.addresses, who.search = nearFirst(who.device.Candidates()), lookFor(who.device.ID)
+		who.addresses, who.search = candidates(who.device), lookFor(who.device.ID)
 	}
 	return who.join(ctx, agent)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -15,18 +16,25 @@ import (
 
 // Pairing is what somebody who typed a pairing code wants.
 type Pairing struct {
-	Address string // HOST:PORT
-	Secret  pairing.Secret
-	Own     string // this machine's name
-	Name    string // what to call the other here, "" for what it calls itself
-	Agent   string
+	Addresses []string // HOST:PORT; the first that answers is taken
+	Secret    pairing.Secret
+	Own       string // this machine's name
+	Name      string // what to call the other here, "" for what it calls itself
+	Agent     string
+
+	at string // the address that answered
 }
 
 // Pair pairs this machine with the one at an address that shows a code, and comes
-// back to it once to confirm. It returns that device and what this machine may do
-// there. The errors of the exchange are those of package pairing.
+// back to it once to confirm. It returns that device, whose first address is the one
+// that answered, and what this machine may do there. The errors of the exchange are
+// those of package pairing.
 func (h *Home) Pair(ctx context.Context, p Pairing) (trust.Device, []string, error) {
-	id, theirs, err := h.exchange(ctx, p)
+	nc, err := p.connect(ctx)
+	if err != nil {
+		return trust.Device{}, nil, err
+	}
+	id, theirs, err := h.exchange(ctx, nc, p)
 	if err != nil {
 		return trust.Device{}, nil, err
 	}
@@ -55,20 +63,40 @@ func (h *Home) Pair(ctx context.Context, p Pairing) (trust.Device, []string, err
 // again. Whether it lets this machine in shows when it can be.
 var ErrUnconfirmed = errors.New("not confirmed yet")
 
-// exchange runs this machine's half of dconn-pair/1.
-func (h *Home) exchange(ctx context.Context, p Pairing) (trust.ID, pairing.Introduction, error) {
-	var theirs pairing.Introduction
-	nc, err := place{url: p.Address, network: "tcp", address: p.Address}.reach(ctx)
-	if err != nil {
-		return trust.ID{}, theirs, err
+// patience is how long an address may take to answer, where there is another.
+const patience = 2 * time.Second
+
+// connect takes the first address that answers.
+func (p *Pairing) connect(ctx context.Context) (net.Conn, error) {
+	first := error(&UnreachableError{URL: "pairing", Cause: errors.New("no address")})
+	for i, address := range p.Addresses {
+		try, cancel := ctx, context.CancelFunc(func() {})
+		if i < len(p.Addresses)-1 {
+			try, cancel = context.WithTimeoutCause(ctx, patience, &UnreachableError{URL: address, Cause: errors.New("it takes too long")})
+		}
+		nc, err := place{url: address, network: "tcp", address: address}.reach(try)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			p.at = address
+			return nc, err
+		}
+		if i == 0 {
+			first = err
+		}
 	}
+	return nil, first
+}
+
+// exchange runs this machine's half of dconn-pair/1.
+func (h *Home) exchange(ctx context.Context, nc net.Conn, p Pairing) (trust.ID, pairing.Introduction, error) {
+	var theirs pairing.Introduction
 	defer func() { _ = nc.Close() }()
 	tc := tls.Client(nc, h.tls(wire.ALPNPair, nil))
 	if err := tc.HandshakeContext(ctx); err != nil {
 		if ctx.Err() != nil {
 			return trust.ID{}, theirs, context.Cause(ctx)
 		}
-		return trust.ID{}, theirs, &UnreachableError{URL: p.Address, Cause: fmt.Errorf("no dconn answers there: %w", bare(err))}
+		return trust.ID{}, theirs, &UnreachableError{URL: p.at, Cause: fmt.Errorf("no dconn answers there: %w", bare(err))}
 	}
 	c, err := pairing.NewChannel(tc, h.Identity.ID())
 	if err != nil {
@@ -94,7 +122,7 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 			d.Reached(a)
 		}
 	}
-	d.Reached(p.Address) // which is the one that works from here
+	d.Reached(p.at) // which is the one that works from here
 }
 
 // confirm begins a session with the device that was just paired: only then does
@@ -103,7 +131,7 @@ func (h *Home) confirm(ctx context.Context, id trust.ID, p Pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, trust.PendingFor+10*time.Second) // by then it is settled
 	defer cancel()
 	for {
-		s, err := h.DialDevice(ctx, id.String(), p.Address, p.Agent)
+		s, err := h.DialDevice(ctx, id.String(), p.at, p.Agent)
 		if err == nil {
 			s.Leave(ctx)
 			return nil

@@ -43,6 +43,16 @@ func lookFor(id trust.ID) search {
 	}
 }
 
+// candidates are the addresses of a device, the one that its owner has given first,
+// wherever that is.
+func candidates(d *trust.Device) []string {
+	list := d.Candidates()
+	if d.Fixed == "" {
+		return nearFirst(list)
+	}
+	return append(list[:1], nearFirst(list[1:])...)
+}
+
 // nearFirst has those addresses first that are in a network this machine is in now:
 // where it was before may be another one.
 func nearFirst(addresses []string) []string {

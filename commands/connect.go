@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -65,6 +66,23 @@ func openHome(given string) (*client.Home, error) {
 		return nil, err
 	}
 	return client.OpenHome(dir)
+}
+
+// knownDevices are those that this machine is paired with. Without a directory there
+// are none, and none is made.
+func knownDevices(state string) (trust.Devices, error) {
+	dir, err := stateDir(state)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil
+	}
+	store, err := trust.OpenStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	return store.Devices()
 }
 
 // addRouterFlags adds those of commands that also speak to other routers.

@@ -22,12 +22,13 @@ type devicesOptions struct {
 	output
 	state   string
 	expires time.Time
+	clear   bool
 }
 
 func newDevices(s *streams) *cobra.Command {
 	o := &devicesOptions{streams: s}
 	cmd := o.command(&cobra.Command{
-		Use:   "devices [flags] [ls|show|rename|grant|deny|revoke]",
+		Use:   "devices [flags] [ls|show|rename|grant|deny|revoke|set-address]",
 		Short: "list the paired devices, and say what each may do here",
 		Long: lines("List the devices that this machine is paired with, and what each may do here. A",
 			"DEVICE is named by its name or the beginning of its id.",
@@ -66,6 +67,13 @@ func newDevices(s *streams) *cobra.Command {
 			Use: "revoke [flags] DEVICE...", Short: "forget it: it is not paired any more",
 			Example: "  dconn devices revoke old-phone", Args: atLeast(1, "a DEVICE"),
 		}, o.revoke),
+		o.command(&cobra.Command{
+			Use: "set-address [flags] DEVICE [HOST[:PORT]]", Short: "say where one is",
+			Long: lines("Say where a device is, by a name or an address, for a network where it is not found",
+				"by itself. That is where it is tried first; where it was reached before, and the local",
+				"network, come after. --clear forgets it."),
+			Example: "  dconn devices set-address pi pi.example.org:5020\n  dconn devices set-address --clear pi", Args: atLeast(1, "a DEVICE"),
+		}, o.setAddress),
 	)
 	return cmd
 }
@@ -103,6 +111,9 @@ func (o *devicesOptions) command(cmd *cobra.Command, do func(*trust.Store, *cobr
 	case "grant":
 		f.Var(expiry{&o.expires}, "expires", "when the device is not paired any more: 2h, 30d, 2030-12-31, never")
 		onlyOnCommandLine(f, "expires")
+	case "set-address":
+		f.BoolVar(&o.clear, "clear", false, "forget what was said")
+		onlyOnCommandLine(f, "clear")
 	}
 	addState(f, &o.state)
 	return cmd
@@ -119,7 +130,7 @@ func (o *devicesOptions) ls(store *trust.Store) error {
 		if o.format == "table" {
 			rows[i]["id"] = d.ID.Short()
 			rows[i]["may"] = strings.Join(scopeWords(d.Scopes), " ")
-			rows[i]["address"] = cmp.Or(append(slices.Clone(d.Address), "")[0], fromText(d))
+			rows[i]["address"] = cmp.Or(append(d.Candidates(), "")[0], fromText(d))
 		}
 	}
 	return o.list([]string{"name", "id", "state", "may", "address", "expires"}, rows)
@@ -130,6 +141,7 @@ func deviceRow(d *trust.Device) map[string]any {
 	row := map[string]any{
 		"name": d.Name, "id": d.ID.String(), "scopes": scopeList(d.Scopes), "state": deviceState(d),
 		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": addressList(d),
+		"fixed_address": d.Fixed,
 	}
 	return row
 }
@@ -190,7 +202,7 @@ func (o *devicesOptions) show(store *trust.Store, _ *cobra.Command, words []stri
 		return o.record(row)
 	}
 	var b strings.Builder
-	for _, key := range []string{"name", "id", "state", "scopes", "paired", "expires", "from", "addresses"} {
+	for _, key := range []string{"name", "id", "state", "scopes", "paired", "expires", "from", "fixed_address", "addresses"} {
 		text, err := plainText(row[key])
 		if list, isList := row[key].([]any); isList {
 			parts := make([]string, len(list))
@@ -203,7 +215,8 @@ func (o *devicesOptions) show(store *trust.Store, _ *cobra.Command, words []stri
 			return err
 		}
 		if text != "" {
-			b.WriteString(key + strings.Repeat(" ", 11-len(key)) + oneRow(text) + "\n")
+			label := strings.TrimSuffix(key, "_address")
+			b.WriteString(label + strings.Repeat(" ", 11-len(label)) + oneRow(text) + "\n")
 		}
 	}
 	return o.print([]byte(b.String()))
@@ -315,6 +328,22 @@ func (o *devicesOptions) revoke(store *trust.Store, _ *cobra.Command, words []st
 		}
 	}
 	return nil
+}
+
+func (o *devicesOptions) setAddress(store *trust.Store, cmd *cobra.Command, words []string) error {
+	if len(words) > 2 || o.clear == (len(words) == 2) {
+		return usage("either HOST[:PORT] or --clear").hint("%s", cmd.UseLine())
+	}
+	address := ""
+	if !o.clear {
+		if address, _ = client.ParseAddress(words[1]); address == "" {
+			return usage("not a HOST[:PORT]: %q", words[1]).hint("dconn devices set-address %s 192.168.1.20", words[0])
+		}
+	}
+	return o.change(store, words[0], "set_address", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+		d.Fixed = address
+		return nil, nil
+	})
 }
 
 // scopesFrom checks the scopes that somebody named. The name of a capability that

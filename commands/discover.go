@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -115,34 +114,14 @@ func runDiscover(ctx context.Context, o *discoverOptions) error {
 	return d.run(ctx, within)
 }
 
-// devices are those that this machine knows. Without a directory there are none,
-// and none is made.
+// devices are those that this machine knows.
 func (o *discoverOptions) devices() (trust.Devices, error) {
-	dir, err := o.state, error(nil)
-	if dir == "" {
-		dir, err = trust.DefaultDir()
-	}
-	var list trust.Devices
-	if err == nil {
-		if _, none := os.Stat(dir); none != nil {
-			return nil, nil
-		}
-		var store *trust.Store
-		if store, err = trust.OpenStore(dir); err == nil {
-			list, err = store.Devices()
-		}
-	}
+	list, err := knownDevices(o.state)
 	if err != nil && !o.paired {
 		o.say("which machines are paired is not known: %v", err)
 		return nil, nil
 	}
-	if loose, ok := errors.AsType[*trust.LooseError](err); ok {
-		return nil, own("%v", err).hint("%s", loose.Fix)
-	}
-	if err != nil {
-		return nil, own("%v", err)
-	}
-	return list, nil
+	return list, err
 }
 
 // discovery is one run of discover.
@@ -192,7 +171,7 @@ func (d *discovery) run(ctx, within context.Context) error {
 // look begins with what the daemon of this machine knows. Where that has looked for
 // as long as this would, it is all there is.
 func (d *discovery) look(ctx, within context.Context) (browse.Stats, error) {
-	known, looked := warm(ctx)
+	known, looked := warm(ctx, "")
 	for _, m := range known {
 		if !d.event(browse.Event{Kind: browse.Found, Machine: m}) {
 			return browse.Stats{Links: 1}, nil
@@ -322,7 +301,7 @@ func (d *discovery) document(m browse.Machine) map[string]any {
 		doc["paired"] = name
 	}
 	if m.Latency > 0 {
-		doc["latency_ms"] = float64(m.Latency.Microseconds()) / 1000
+		doc["latency_ms"] = millis(m.Latency)
 	}
 	return doc
 }

@@ -166,6 +166,7 @@ func subcommands() []subcommand {
 		{"discover", newDiscover},
 		{"announce", newAnnounce},
 		{"wait", newWait},
+		{"ping", newPing},
 		{"pair", newPair},
 		{"devices", newDevices},
 		{"id", newID},

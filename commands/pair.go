@@ -27,7 +27,8 @@ type pairOptions struct {
 
 	target
 	output
-	address  string // of the machine that shows a code; "" shows one here
+	there    string   // the machine that shows a code, NAME or HOST:PORT; "" shows one here
+	at       []string // its addresses
 	name     string
 	codeFile string
 
@@ -41,37 +42,39 @@ type pairOptions struct {
 func newPair(s *streams) *cobra.Command {
 	o := &pairOptions{streams: s}
 	cmd := &cobra.Command{
-		Use:   "pair [flags] [HOST[:PORT]]",
+		Use:   "pair [flags] [NAME|HOST[:PORT]]",
 		Short: "pair with another machine, by a code that one shows and you type into the other",
-		Long: lines("Without HOST: show a code, and let in the machine into which it is typed. The code is",
+		Long: lines("Without a word: show a code, and let in the machine into which it is typed. The code is",
 			"on stdout, another if a wrong one was tried; it is good for one machine, for the",
 			"time of --window. What that machine may do here is --allow; it gives nothing back.",
 			"",
-			"With HOST: type the code that the machine there shows. It is asked for on the",
+			"With one: type the code that the machine there shows. HOST has a dot or a colon in it;",
+			"a NAME is what a machine on the local network announces, while it shows a code. Anybody",
+			"can announce any name: it is the code that decides who it is. The code is asked for on the",
 			"terminal, or read from DCONN_PAIR_CODE or --code-file, never from the command line,",
 			"which others can see. The scanned text of the QR code is as good as the digits.",
 			"",
 			"Exit code 0 says that both know each other, 124 that time ran out, 7 that the code",
 			"was wrong, or that too many were."),
 		Example: lines("  dconn pair", "  dconn pair --allow default,call:org.example --expires 30d",
-			"  dconn pair 192.168.1.20", "  DCONN_PAIR_CODE=$(ssh pi cat code) dconn pair pi.local"),
+			"  dconn pair pi", "  dconn pair 192.168.1.20", "  DCONN_PAIR_CODE=$(ssh pi cat code) dconn pair pi.local"),
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if err := o.prepare(cmd, words); err != nil {
 				return err
 			}
-			if o.address == "" {
+			if o.there == "" {
 				return runPairHere(cmd.Context(), o)
 			}
 			return runPairThere(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
-	o.target.addFlags(f, 90*time.Second, "with HOST: give up after this long; 0 waits for ever")
+	o.target.addFlags(f, 90*time.Second, "with NAME or HOST: give up after this long; 0 waits for ever")
 	addState(f, &o.state)
 	o.addFormat(s, f, "raw", "json", "ndjson")
 	f.StringVar(&o.name, "name", "", "what to call the other machine here (default: what it calls itself)")
-	f.StringVar(&o.codeFile, "code-file", "", "with HOST: read the code from this `FILE`, - is stdin")
+	f.StringVar(&o.codeFile, "code-file", "", "with NAME or HOST: read the code from this `FILE`, - is stdin")
 	f.StringSliceVar(&o.allow, "allow", []string{router.DefaultScopes}, "what the other machine may do here, `SCOPE,...`; default is every capability that is not sensitive")
 	o.window = seconds(2 * time.Minute)
 	f.Var(&o.window, "window", "how long the code is good for, 15m at most")
@@ -89,11 +92,10 @@ func (o *pairOptions) prepare(cmd *cobra.Command, words []string) error {
 	wrong := there
 	if len(words) == 1 {
 		wrong = here
-		address, _ := client.ParseAddress(words[0])
-		if o.address = address; address == "" {
-			return usage("not a HOST[:PORT]: %q", words[0]).hint("dconn pair 192.168.1.20")
+		if err := o.direct(words[0]); err != nil {
+			return err
 		}
-		about(cmd, o.address)
+		about(cmd, o.there)
 	}
 	for _, name := range wrong {
 		if cmd.Flags().Changed(name) {
@@ -174,6 +176,11 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 	if err != nil {
 		return err
 	}
+	if len(o.at) == 0 {
+		if o.at, err = o.lookUp(ctx); err != nil {
+			return err
+		}
+	}
 	secret, err := o.secret(ctx)
 	if err != nil {
 		return err
@@ -185,13 +192,13 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
 	device, scopes, err := home.Pair(ctx, client.Pairing{
-		Address: o.address, Secret: secret, Own: pairing.CleanName(own), Name: o.name, Agent: agent(),
+		Addresses: o.at, Secret: secret, Own: pairing.CleanName(own), Name: o.name, Agent: agent(),
 	})
 	if err != nil {
 		return err
 	}
 	if err := trust.OpenAudit(home.Store.Dir()).Add(trust.Entry{
-		Event: "paired", Device: device.ID.String(), Name: device.Name, From: o.address,
+		Event: "paired", Device: device.ID.String(), Name: device.Name, From: device.Candidates()[0],
 	}); err != nil {
 		slog.Debug("audit", "error", err)
 	}
@@ -221,7 +228,7 @@ func (o *pairOptions) secret(ctx context.Context) (pairing.Secret, error) {
 	case o.codeFile != "":
 		text, err = readCodeFile(o.codeFile)
 	case text == "":
-		text, err = o.ask(ctx, "code shown by "+o.address+": ")
+		text, err = o.ask(ctx, "code shown by "+o.there+": ")
 	}
 	if err != nil {
 		return pairing.Secret{}, err
@@ -260,7 +267,7 @@ var errNoTerminal = errors.New("there is no terminal to ask for the code on")
 func (o *pairOptions) ask(ctx context.Context, question string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", usage("%v", errNoTerminal).hint("%s=1234-5678 dconn pair %s, or --code-file FILE", codeEnv, o.address)
+		return "", usage("%v", errNoTerminal).hint("%s=1234-5678 dconn pair %s, or --code-file FILE", codeEnv, word(o.there))
 	}
 	defer func() { _ = tty.Close() }()
 	if _, err := fmt.Fprint(tty, visible(question)); err != nil {

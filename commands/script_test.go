@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 			return false, errors.New("unknown condition " + cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"attack": attack, "exits": exits, "soon": soon, "hanging": hanging, "fake": fake, "shows": shows,
+			"attack": attack, "exits": exits, "soon": soon, "hanging": hanging, "fake": fake, "shows": shows, "sets": sets,
 		},
 	})
 }
@@ -114,6 +114,14 @@ func soon(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the output still does not match %q", args[0])
 		}
 	}
+}
+
+// sets NAME FILE makes a variable of what is in a file.
+func sets(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sets NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // buildFakeRoot makes a tree for --device-root: two backlights and /proc.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,13 +25,18 @@ type waitOptions struct {
 func newWait(s *streams) *cobra.Command {
 	o := &waitOptions{streams: s}
 	cmd := &cobra.Command{
-		Use:     "wait [flags] [URI]",
-		Short:   "wait until the daemon serves, or a procedure is registered",
-		Example: "  dconn serve & dconn wait && dconn call .system.uptime\n  dconn wait -d pi && dconn call -d pi .gpio.set 17 1",
-		Args:    atMost(1),
-		RunE: func(cmd *cobra.Command, words []string) (err error) {
+		Use:   "wait [flags] [DEVICE|URI]",
+		Short: "wait until the daemon serves, a device is there, or a procedure is registered",
+		Long: lines("Wait until the daemon here serves; until a paired device can be reached; or until a",
+			"procedure is registered. The word is a DEVICE if it has no dot in it and is the name",
+			"of a paired one, or the beginning of its id; else it is a URI, and always where -d or",
+			"--socket is given."),
+		Example: lines("  dconn serve & dconn wait && dconn call .system.uptime", "  dconn wait -W 5m pi && dconn call -d pi .gpio.set 17 1",
+			"  dconn wait -d pi org.example.backup"),
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, words []string) error {
 			if len(words) == 1 {
-				if o.uri, err = uriOf(cmd, words[0]); err != nil {
+				if err := o.take(cmd, words[0]); err != nil {
 					return err
 				}
 			}
@@ -41,6 +47,21 @@ func newWait(s *streams) *cobra.Command {
 	o.target.addFlags(cmd.Flags(), 30*time.Second, "give up after this long; 0 waits for ever")
 	o.addDeviceFlags(cmd.Flags())
 	return cmd
+}
+
+// take finds out whether a word is a device or a URI.
+func (o *waitOptions) take(cmd *cobra.Command, word string) (err error) {
+	if !strings.Contains(word, ".") && !cmd.Flags().Changed("device") && !cmd.Flags().Changed("socket") {
+		list, err := knownDevices(o.state)
+		if err != nil {
+			return err
+		}
+		if len(list.Match(word)) > 0 { // which of several is for later
+			return cmd.Flags().Set("device", word) // hints are about that
+		}
+	}
+	o.uri, err = uriOf(cmd, word)
+	return err
 }
 
 func runWait(ctx context.Context, o *waitOptions) error {

@@ -12,12 +12,13 @@ import (
 // askDaemon is how long the daemon here may take to say what it knows.
 const askDaemon = 200 * time.Millisecond
 
-// warm asks the daemon of this machine, if there is one, who announces itself, and
-// for how long it has looked by now. Being asked, it goes on looking for a while.
-func warm(ctx context.Context) (machines []browse.Machine, looked time.Duration) {
+// warm asks the daemon of this machine, at socket or where it usually is, who
+// announces itself, and for how long it has looked by now. Being asked, it goes on
+// looking for a while.
+func warm(ctx context.Context, socket string) (machines []browse.Machine, looked time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, askDaemon)
 	defer cancel()
-	s, err := (&target{}).dial(ctx)
+	s, err := (&target{socket: socket}).dial(ctx)
 	if err != nil {
 		return nil, 0
 	}

@@ -26,7 +26,7 @@ const (
 // Entry is one line of the audit log.
 type Entry struct {
 	Time   time.Time `json:"time"`
-	Event  string    `json:"event"` // paired, granted, denied, revoked, renamed, refused, wrong_code, locked, reset
+	Event  string    `json:"event"` // paired, granted, denied, revoked, renamed, set_address, refused, wrong_code, locked, reset
 	Device string    `json:"device,omitempty"`
 	Name   string    `json:"name,omitempty"`
 	From   string    `json:"from,omitempty"`   // the address
