@@ -18,14 +18,14 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/announce"
+	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/mdns"
 )
 
 func init() {
 	roles["announce"] = playAnnounce
-	roles["crowd"] = playCrowd
+	roles["many"] = playCrowd
 	roles["liar"] = playLiar
 	roles["churn"] = playChurn
 	roles["rival"] = playRival
