@@ -22,6 +22,9 @@ const (
 	// searchFor is how long a device is looked for on the local network, where no
 	// address that is known leads to it.
 	searchFor = 2 * time.Second
+	// maxAtOnce is how many addresses that are found are tried without waiting for
+	// the others: anybody can announce the id of a device, at as many as he likes.
+	maxAtOnce = 16
 )
 
 // search finds addresses, HOST:PORT, and hands each to found, until ctx ends.
@@ -81,10 +84,7 @@ func nearFirst(addresses []string) []string {
 func (c *callee) race(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &race{callee: c, ctx: ctx, outcomes: make(chan outcome), tried: map[string]bool{}}
-	for _, a := range c.addresses {
-		r.enqueue(a)
-	}
+	r := &race{callee: c, ctx: ctx, outcomes: make(chan outcome), tried: map[string]bool{}, queue: slices.Clone(c.addresses)}
 	return r.run()
 }
 
@@ -108,10 +108,15 @@ type outcome struct {
 	rank int
 }
 
-func (r *race) enqueue(address string) {
-	if !r.tried[address] {
-		r.tried[address] = true
-		r.queue = append(r.queue, address)
+// found tries an address that is announced now, before those that are remembered.
+func (r *race) found(address string) {
+	if r.tried[address] {
+		return
+	}
+	rest := slices.DeleteFunc(r.queue, func(a string) bool { return a == address })
+	r.queue = append([]string{address}, rest...)
+	if r.running < maxAtOnce {
+		r.next()
 	}
 }
 
@@ -122,6 +127,7 @@ func (r *race) next() {
 	}
 	address, rank := r.queue[0], r.started
 	r.queue = r.queue[1:]
+	r.tried[address] = true
 	r.running++
 	r.started++
 	go func() {
@@ -165,8 +171,7 @@ func (r *race) run() (*link, error) {
 			}
 			r.next()
 		case address := <-found:
-			r.enqueue(address)
-			r.next()
+			r.found(address)
 		case <-beside.C:
 			begin()
 			r.next()

@@ -340,7 +340,7 @@ func TestCrowd(t *testing.T) {
 	a, b := l.host("a"), l.host("b")
 	a.families("v4 v6")
 	b.families("v4 v6")
-	p := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "crowd", "50") })
+	p := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "many", "50") })
 	p.line(0)
 	began := time.Now()
 	all := b.discover("-n", "50")

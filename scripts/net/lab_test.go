@@ -98,6 +98,7 @@ type host struct {
 	lab     *lab
 	name    string
 	space   string
+	port    string // of the bridge, where its cable is
 	address string // IPv4
 	dir     string
 }
@@ -107,17 +108,30 @@ func (l *lab) host(name string) *host {
 	l.Helper()
 	l.hosts++
 	h := &host{lab: l, name: name, space: l.space(name), address: fmt.Sprintf("10.99.0.%d", l.hosts), dir: l.TempDir()}
-	port := fmt.Sprintf("p%d", l.hosts)
+	h.port = fmt.Sprintf("p%d", l.hosts)
 	l.ip("netns", "add", h.space)
 	l.Cleanup(func() { l.ip("netns", "del", h.space) })
-	l.ip("link", "add", "e0", "netns", h.space, "type", "veth", "peer", "name", port, "netns", l.space("S"))
-	l.ip("-n", l.space("S"), "link", "set", port, "master", "br0")
-	l.ip("-n", l.space("S"), "link", "set", port, "up")
-	for _, link := range []string{"lo", "e0"} {
-		l.ip("-n", h.space, "link", "set", link, "up")
-	}
-	l.ip("-n", h.space, "addr", "add", h.address+"/24", "dev", "e0")
+	l.ip("-n", h.space, "link", "set", "lo", "up")
+	h.plug("e0", h.port, "br0", h.address)
 	return h
+}
+
+// plug gives the host an interface, whose cable ends at a port of a bridge.
+func (h *host) plug(name, port, bridge, address string) {
+	l := h.lab
+	l.Helper()
+	l.ip("link", "add", name, "netns", h.space, "type", "veth", "peer", "name", port, "netns", l.space("S"))
+	l.ip("-n", l.space("S"), "link", "set", port, "master", bridge)
+	l.ip("-n", l.space("S"), "link", "set", port, "up")
+	l.ip("-n", h.space, "link", "set", name, "up")
+	l.ip("-n", h.space, "addr", "add", address+"/24", "dev", name)
+}
+
+// bridge makes another network.
+func (l *lab) bridge(name string) {
+	l.Helper()
+	l.ip("-n", l.space("S"), "link", "add", name, "type", "bridge")
+	l.ip("-n", l.space("S"), "link", "set", name, "up")
 }
 
 // addAddress gives the host another address on the bridge's network.

@@ -25,7 +25,7 @@ import (
 
 func init() {
 	roles["announce"] = playAnnounce
-	roles["crowd"] = playCrowd
+	roles["many"] = playCrowd
 	roles["liar"] = playLiar
 	roles["churn"] = playChurn
 	roles["rival"] = playRival
