@@ -39,10 +39,14 @@ func OpenHome(dir string) (*Home, error) {
 type UnknownDeviceError struct {
 	Text  string
 	Names []string // of the devices that there are
+	Typo  error    // what is wrong with the text, if it looks like an id; else nil
 }
 
 // Error says what nobody is called.
 func (e *UnknownDeviceError) Error() string {
+	if e.Typo != nil {
+		return fmt.Sprintf("%s: %v", e.Text, e.Typo)
+	}
 	return fmt.Sprintf("%s: no paired device goes by that name or id", e.Text)
 }
 
@@ -90,6 +94,9 @@ func FindDevice(list trust.Devices, text string) (*trust.Device, error) {
 		return found[0], nil
 	case 0:
 		e := &UnknownDeviceError{Text: text}
+		if typo, wrong := errors.AsType[*trust.TypoError](trust.CheckPrefix(text)); wrong {
+			e.Typo = typo
+		}
 		for _, d := range list {
 			e.Names = append(e.Names, d.Name)
 		}

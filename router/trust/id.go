@@ -83,10 +83,22 @@ func ParsePrefix(text string) (string, error) {
 	const run = checked + 1
 	for i := 0; i+run <= len(p); i += run {
 		if p[i+checked] != checkChar(p[i:i+checked]) {
-			return "", fmt.Errorf("a character of the id is wrong, in %s", inGroups(p[i:i+run]))
+			return "", &TypoError{inGroups(p[i : i+run])}
 		}
 	}
 	return p, nil
+}
+
+// TypoError says that a check character of an id does not fit.
+type TypoError struct{ Part string }
+
+// Error says in which part of the id.
+func (e *TypoError) Error() string { return "a character of the id is wrong, in " + e.Part }
+
+// CheckPrefix is the error of ParsePrefix.
+func CheckPrefix(text string) error {
+	_, err := ParsePrefix(text)
+	return err
 }
 
 // ParseID reads a whole ID.
