@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -55,21 +56,22 @@ func addCompletions(root *cobra.Command) {
 	const files, nothing = cobra.ShellCompDirectiveDefault, cobra.ShellCompDirectiveNoFileComp
 	root.SetErr(io.Discard) // cobra ends each answer with a remark
 	for _, cmd := range everyCommand(root) {
-		switch cmd.Name() {
+		path := strings.TrimPrefix(cmd.CommandPath(), root.Name()+" ")
+		switch path {
 		case "call":
 			cmd.ValidArgsFunction = firstURI("procedure", files)
 		case "publish":
 			cmd.ValidArgsFunction = firstURI("topic", files)
 		case "subscribe":
 			cmd.ValidArgsFunction = firstURI("topic", nothing)
-		case "wait":
-			cmd.ValidArgsFunction = firstURI("procedure", nothing)
 		case "describe":
 			cmd.ValidArgsFunction = firstURI("", nothing)
 		case "register":
 			cmd.ValidArgsFunction = afterURI
 		default:
-			if cmd.ValidArgsFunction == nil {
+			if complete := completesDevice(path); complete != nil {
+				cmd.ValidArgsFunction = complete
+			} else if cmd.ValidArgsFunction == nil {
 				cmd.ValidArgsFunction = cobra.NoFileCompletions
 			}
 		}
@@ -100,6 +102,10 @@ func flagValues(f *pflag.Flag) cobra.CompletionFunc {
 		return capabilityNames
 	case f.Name == "limit":
 		return limitWords
+	case f.Name == "device":
+		return deviceFlag
+	case f.Name == "allow":
+		return allowed
 	case f.Name == "get":
 		return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return firstURI("procedure", cobra.ShellCompDirectiveNoFileComp)(cmd, nil, typed)
@@ -132,44 +138,88 @@ func firstURI(kind string, then cobra.ShellCompDirective) cobra.CompletionFunc {
 		if configure(cmd) != nil { // nor would the command run
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		src := sourceOf(cmd)
+		if src == nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 		defer cancel()
-		socket := cmd.Flag("socket").Value.String()
-		if socket == "" {
-			socket = client.FindSocket()
-		}
-		return matching(learn(ctx, socket, kind), typed), cobra.ShellCompDirectiveNoFileComp
+		return matching(src.learn(ctx, kind), typed), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// source is whom completion asks what there is, as the command itself would.
+type source struct {
+	target
+	key string // what its answers are remembered by, over all of its addresses
+}
+
+// sourceOf is nil where the command goes to a device that is not known.
+func sourceOf(cmd *cobra.Command) *source {
+	value := func(flag string) string {
+		if f := cmd.Flag(flag); f != nil {
+			return f.Value.String()
+		}
+		return ""
+	}
+	src := &source{target: target{socket: value("socket"), device: value("device"), at: value("address"), state: value("state")}}
+	if src.device == "" {
+		if src.socket == "" {
+			src.socket = client.FindSocket()
+		}
+		return src.keyed(src.socket)
+	}
+	list, err := knownDevices(src.state)
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	src.key = "device " + src.device
+	if d, err := client.FindDevice(list, src.device); err == nil {
+		src.key = "device " + d.ID.String()
+	} else if _, isAddress := client.ParseAddress(src.device); !isAddress {
+		return nil
+	}
+	return src
+}
+
+// keyed makes path what the answers are remembered by, nil if it is nowhere.
+func (src *source) keyed(path string) *source {
+	var err error
+	if src.key, err = filepath.Abs(path); err != nil {
+		return nil
+	}
+	return src
 }
 
 // offer is a URI to complete, with what is said about it. Both come from
 // elsewhere: see clean.
 type offer struct{ uri, doc string }
 
-// learn asks the daemon; one that hangs is answered for by what it said last.
-func learn(ctx context.Context, socket, kind string) []offer {
-	offers, err := ask(ctx, socket, kind)
+// learn asks; who hangs, and a device that is away, is answered for by what it said
+// last.
+func (src *source) learn(ctx context.Context, kind string) []offer {
+	offers, err := src.ask(ctx, kind)
 	switch {
 	case err == nil:
 		offers = clean(offers)
-		remember(socket, kind, offers)
-	case hangs(err):
-		offers = clean(recall(socket, kind))
+		remember(src.key, kind, offers)
+	case src.hangs(err):
+		offers = clean(recall(src.key, kind))
 	default:
 		return nil
 	}
 	return offers
 }
 
-// hangs reports whether err is of a daemon that is there: a full queue of
+// hangs reports whether err is of one who is there, or may be again: a full queue of
 // connections is EAGAIN.
-func hangs(err error) bool {
+func (src *source) hangs(err error) bool {
 	u, unreachable := errors.AsType[*client.UnreachableError](err)
-	return errors.Is(err, context.DeadlineExceeded) || unreachable && errors.Is(u.Cause, syscall.EAGAIN)
+	return errors.Is(err, context.DeadlineExceeded) || unreachable && (src.device != "" || errors.Is(u.Cause, syscall.EAGAIN))
 }
 
-func ask(ctx context.Context, socket, kind string) ([]offer, error) {
-	s, err := (&target{socket: socket}).dial(ctx)
+func (src *source) ask(ctx context.Context, kind string) ([]offer, error) {
+	s, err := src.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +234,7 @@ func ask(ctx context.Context, socket, kind string) ([]offer, error) {
 			offers = append(offers, offer{field(d, "uri"), field(d, "doc")})
 		}
 	}
-	if kind != "topic" {
+	if kind != "topic" || src.device != "" { // which tells others of no subscriptions
 		return offers, nil
 	}
 	more, err := subscribed(ctx, s)

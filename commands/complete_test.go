@@ -17,6 +17,9 @@ import (
 	"github.com/deskconn/dconn/router/session"
 )
 
+// at is the daemon at a socket.
+func at(socket string) *source { return (&source{target: target{socket: socket}}).keyed(socket) }
+
 // A session that listens to many topics makes a TAB neither slow nor long.
 func TestManySubscriptions(t *testing.T) {
 	socket := filepath.Join(socketDir(t), "sock")
@@ -46,7 +49,7 @@ func TestManySubscriptions(t *testing.T) {
 	if err := s.Subscribe(ctx, "org.t.prefix", session.Prefix, func(*session.Event) {}); err != nil {
 		t.Fatal(err)
 	}
-	offers, err := ask(ctx, socket, "topic")
+	offers, err := at(socket).ask(ctx, "topic")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func TestFullBacklog(t *testing.T) {
 	}
 	want := []offer{{"org.t.a", "a"}}
 	remember(socket, "procedure", want)
-	if got := learn(t.Context(), socket, "procedure"); !slices.Equal(got, want) {
+	if got := at(socket).learn(t.Context(), "procedure"); !slices.Equal(got, want) {
 		t.Errorf("learn = %v, want %v", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -20,6 +21,7 @@ type doctorOptions struct {
 	output
 	socket string
 	root   string
+	state  string
 	config error // what is wrong with the settings
 }
 
@@ -28,8 +30,9 @@ func newDoctor(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "check what dconn needs, and say how to fix it",
-		Long: lines("Check the configuration, the daemon's socket, who may reach it, the devices and",
-			"the session bus. Each line is ok, fail, or none for what is absent and not needed;",
+		Long: lines("Check the configuration, the daemon's socket and who may reach it, the key and the",
+			"paired devices, the port for other machines, its announcement and what may keep that",
+			"from them, what the capabilities need, and the session bus. Each line is ok, fail, or none for what is absent and not needed;",
 			"a failure comes with the command that fixes it, and ends in exit code 8."),
 		Example: "  dconn doctor\n  dconn doctor -o json | jq -r '.[] | select(.state == \"fail\").fix'",
 		Args:    atMost(0),
@@ -48,6 +51,7 @@ func newDoctor(s *streams) *cobra.Command {
 	o.output.addFlags(s, f, "table", "json", "ndjson", "template")
 	o.paint = map[string]text.Color{string(capabilities.OK): text.FgGreen, string(capabilities.Fail): text.FgRed}
 	f.StringVar(&o.socket, "socket", "", "unix socket `PATH` of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	addState(f, &o.state)
 	f.StringVar(&o.root, "device-root", "/", "directory that device paths hang off")
 	_ = f.MarkHidden("device-root")
 	return cmd
@@ -59,14 +63,23 @@ type check struct {
 	look func(context.Context) capabilities.Finding
 }
 
-// checks are all of them: what dconn itself needs, then its capabilities, in
-// the order in which they should be mended.
-func (o *doctorOptions) checks() []check {
+// checks are all of them: what dconn itself needs, the way to other machines, then its
+// capabilities, in the order in which they should be mended.
+func (o *doctorOptions) checks(ctx context.Context) []check {
 	path := cmp.Or(o.socket, client.FindSocket())
 	list := []check{
 		{"config", o.checkConfig},
 		{"socket", func(ctx context.Context) capabilities.Finding { return checkSocket(ctx, path) }},
 		{"permissions", func(context.Context) capabilities.Finding { return checkPermissions(path, o.socket == "") }},
+		{"identity", o.checkIdentity},
+		{"devices", o.checkDevices},
+	}
+	ask := sync.OnceValues(func() (reachable, error) { return askReachable(ctx, path) })
+	list = append(list,
+		check{"port", func(context.Context) capabilities.Finding { return checkPort(ask()) }},
+		check{"announce", func(context.Context) capabilities.Finding { return checkAnnounce(ask()) }})
+	if !mute {
+		list = append(list, o.networkChecks(ask)...)
 	}
 	env := capabilities.Env{Root: o.root, Version: version, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range all.New(env) {
@@ -80,7 +93,7 @@ func (o *doctorOptions) checks() []check {
 func runDoctor(ctx context.Context, o *doctorOptions) error {
 	var rows []map[string]any
 	failures := 0
-	for _, c := range o.checks() {
+	for _, c := range o.checks(ctx) {
 		f := c.bounded(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -156,6 +156,13 @@ func wordList(list []string) []any {
 
 // words are the texts in a list that came over the wire.
 func words(v any) string {
+	if out := textsIn(v); len(out) > 0 {
+		return strings.Join(out, " ")
+	}
+	return "nothing"
+}
+
+func textsIn(v any) []string {
 	list, _ := v.([]any)
 	var out []string
 	for _, w := range list {
@@ -163,10 +170,7 @@ func words(v any) string {
 			out = append(out, s)
 		}
 	}
-	if len(out) == 0 {
-		return "nothing"
-	}
-	return strings.Join(out, " ")
+	return out
 }
 
 // runPairThere pairs with the machine at an address, by the code that it shows.

@@ -15,23 +15,21 @@ import (
 // maxRemembered bounds the file that keeps an answer, in bytes.
 const maxRemembered = maxOffers * 1024
 
-// memory is the file that keeps the last answer of the daemon at socket.
-func memory(socket, kind string) (string, error) {
+// memory is the file that keeps the last answer of who has that key, a socket or a
+// device.
+func memory(key, kind string) (string, error) {
 	dir, err := os.UserCacheDir() // an error where neither variable says
 	if err != nil || !filepath.IsAbs(dir) {
 		return "", errors.New("no cache directory")
 	}
-	if socket, err = filepath.Abs(socket); err != nil {
-		return "", err
-	}
-	name := sha256.Sum256([]byte(kind + "\x00" + socket))
+	name := sha256.Sum256([]byte(kind + "\x00" + key))
 	return filepath.Join(dir, "dconn", fmt.Sprintf("uris-%x", name[:8])), nil
 }
 
 // remember keeps an answer, one "URI\tDOC" a line. Not being able to is no
 // failure.
-func remember(socket, kind string, offers []offer) {
-	file, err := memory(socket, kind)
+func remember(key, kind string, offers []offer) {
+	file, err := memory(key, kind)
 	if err != nil || private(filepath.Dir(file)) != nil {
 		return
 	}
@@ -65,8 +63,8 @@ func private(dir string) error {
 }
 
 // recall reads what remember kept. Anything may have become of that file.
-func recall(socket, kind string) []offer {
-	file, err := memory(socket, kind)
+func recall(key, kind string) []offer {
+	file, err := memory(key, kind)
 	if err != nil {
 		return nil
 	}

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,15 +15,27 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/deskconn/dconn/router/mdns"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"dconn": func() {
-			mute = true
+			mute = os.Getenv("TEST_NETWORK") == ""
 			os.Exit(Main())
 		},
+		"hold": hold,
 	})
+}
+
+// hold takes the port of mDNS for itself, until it is killed.
+func hold() {
+	if _, err := net.ListenPacket("udp4", fmt.Sprintf(":%d", mdns.Number)); err != nil {
+		panic(err)
+	}
+	fmt.Println("held")
+	select {}
 }
 
 // TestScripts runs the binary as a user would, one script per story.

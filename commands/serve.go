@@ -148,7 +148,8 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	return d.run(ctx, failed)
 }
 
-// mute keeps a daemon of a test from the network of this machine.
+// mute keeps the commands of a test from the network of this machine, which nobody
+// knows.
 var mute bool
 
 // announce tells the local network, where others can get in. That nobody hears it is

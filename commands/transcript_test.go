@@ -55,6 +55,8 @@ var unstable = []struct {
 	{regexp.MustCompile(`\buid[: ][0-9]+`), `uid:N`},
 	{regexp.MustCompile(`by process [0-9]+ of`), `by process N of`},
 	{regexp.MustCompile(`\bkill [0-9]+`), `kill N`},
+	{regexp.MustCompile(`\[::\]:[0-9]+`), `[::]:N`},
+	{regexp.MustCompile(`\b[A-Z2-7]{7} in `), `ID in `},
 	{regexp.MustCompile(`trying again in [0-9.]+ s`), `trying again in N s`},
 }
 

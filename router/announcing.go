@@ -95,13 +95,18 @@ func (r *Router) answerAnnounce(_ context.Context, call *session.Invocation) (se
 	return session.Result{Args: []any{r.announced()}}, nil
 }
 
-// announced is what is announced now.
+// announced is what is announced now, and the TCP addresses that the daemon is at.
 func (r *Router) announced() map[string]any {
 	r.mu.Lock()
-	a := r.announcer
+	a, name, listen := r.announcer, r.name, []any{}
+	for _, ln := range r.listeners {
+		if ln.Addr().Network() == "tcp" {
+			listen = append(listen, ln.Addr().String())
+		}
+	}
 	r.mu.Unlock()
 	if a == nil {
-		return map[string]any{"state": "off"}
+		return map[string]any{"state": "off", "listen": listen}
 	}
 	s := a.Status()
 	state := map[bool]string{true: "off", false: "on"}[s.Paused]
@@ -111,6 +116,6 @@ func (r *Router) announced() map[string]any {
 	}
 	return map[string]any{
 		"state": state, "name": s.Name, "host": s.Host, "port": int64(s.Port), "pairing": s.Pairing,
-		"links": links, "conflicts": int64(s.Conflicts),
+		"links": links, "conflicts": int64(s.Conflicts), "asked": announce.CleanName(name), "listen": listen,
 	}
 }

@@ -115,7 +115,7 @@ func start(ctx context.Context, stop context.CancelFunc, opts Options, n network
 		opts: opts, network: n, stop: stop, done: make(chan struct{}),
 		packets: make(chan mdns.Packet, 64), orders: make(chan func(), 16),
 		places: map[mdns.Place]*place{},
-		name:   naming{wanted: cleanName(opts.Name), host: "dconn-" + strings.ToLower(id)},
+		name:   naming{wanted: CleanName(opts.Name), host: "dconn-" + strings.ToLower(id)},
 		said:   said{id: id, port: opts.Port},
 	}
 	a.agenda.init()
@@ -127,8 +127,8 @@ func start(ctx context.Context, stop context.CancelFunc, opts Options, n network
 	return a, nil
 }
 
-// cleanName is a name as an instance can have it.
-func cleanName(name string) string {
+// CleanName is a name as an instance can have it.
+func CleanName(name string) string {
 	if name = mdns.Fit(mdns.Clean(name), mdns.MaxLabel-len(" (999)")); name != "" {
 		return name
 	}
@@ -203,7 +203,7 @@ func (a *Announcer) SetPairing(open bool) {
 // Rename announces another name from now on.
 func (a *Announcer) Rename(name string) {
 	a.order(func() {
-		if name = cleanName(name); name != a.name.wanted {
+		if name = CleanName(name); name != a.name.wanted {
 			a.farewell()
 			a.name = naming{wanted: name, host: a.name.host, clashes: a.name.clashes}
 			a.restart(0)

@@ -476,7 +476,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	long := strings.Repeat("ü", 60)
 	for name, want := range map[string]string{"": "dconn", "\x1b[31m": "[31m", "a\u202eb\n": "ab", long: strings.Repeat("ü", 28)} {
-		if got := cleanName(name); got != want || len(got)+len(" (999)") > mdns.MaxLabel {
+		if got := CleanName(name); got != want || len(got)+len(" (999)") > mdns.MaxLabel {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
 	}

@@ -97,6 +97,15 @@ func newIdentity() ([]byte, error) {
 	return file.Bytes(), nil
 }
 
+// ReadIdentity reads the identity in dir, and makes none: fs.ErrNotExist says that
+// there is none yet. A file that others may read is a *LooseError.
+func ReadIdentity(dir string) (*Identity, error) {
+	if err := checkMode(dir, 0o022, "0700"); err != nil {
+		return nil, err
+	}
+	return readIdentity(dir)
+}
+
 func readIdentity(dir string) (*Identity, error) {
 	path := filepath.Join(dir, identityFile)
 	if _, err := os.Lstat(path); err != nil {
