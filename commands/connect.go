@@ -163,6 +163,8 @@ type kept struct {
 	lost func(error) error
 	// within bounds the first making; 0 is no bound.
 	within time.Duration
+	// follows says that it goes after a device to another address.
+	follows bool
 }
 
 // again reports whether what was lost by err may be made again: the router may come
@@ -177,52 +179,108 @@ const redial = 10 * time.Second
 // keep makes k, and makes it again whenever it is lost, until ctx ends. The
 // first time nothing is tried twice: what is wrong then may be wrong for good.
 func (t *target) keep(ctx context.Context, s *streams, k kept) error {
-	var pause client.Backoff
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	f := &follower{target: t, kept: k, hints: make(chan struct{}, 1)}
 	for again := false; ; again = true {
 		began := time.Now()
-		made, err := t.hold(ctx, k, again)
+		made, err := f.hold(ctx, again)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case !made && !again:
 			return err
-		case time.Since(began) > 2*redial:
-			pause.Reset()
+		case time.Since(began) > 2*redial, errors.Is(err, &wire.Error{URI: wire.ErrAlreadyExists}): // of our old session
+			f.pause.Reset()
 		}
 		if over := k.lost(err); over != nil {
 			return over
 		}
-		wait := pause.Next()
+		wait := f.pause.Next()
 		s.say("%s; trying again in %.1f s", explain(err, k.uri).Message, wait.Seconds())
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := f.rest(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
 
-// hold makes k on a new session and waits for the end of that. made says that
+// follower keeps something alive, after a device that moves, or while this machine
+// does.
+type follower struct {
+	*target
+	kept
+
+	attending bool
+	hints     chan struct{} // that it may be elsewhere now
+	pause     client.Backoff
+}
+
+// inDoubt is how long a device may take to show that it still can be reached.
+const inDoubt = time.Second
+
+// hold makes it on a new session and waits for the end of that. made says that
 // it came so far.
-func (t *target) hold(ctx context.Context, k kept, again bool) (made bool, err error) {
-	making, cancel := within(ctx, k.within)
+func (f *follower) hold(ctx context.Context, again bool) (made bool, err error) {
+	making, cancel := within(ctx, f.within)
 	if again {
 		making, cancel = context.WithTimeoutCause(ctx, redial, wire.Errorf(wire.ErrLost, "no answer within %v", redial))
 	}
 	defer cancel()
-	s, err := t.dial(making)
+	s, err := f.dial(making)
 	if err != nil {
 		return false, err
 	}
 	defer leave(s)
-	if err := k.begin(making, s, again); err != nil {
+	if err := f.begin(making, s, again); err != nil {
 		return false, err
 	}
-	select {
-	case <-ctx.Done():
-		return true, context.Cause(ctx)
-	case <-s.Done():
-		return true, s.Err()
+	if f.follows && f.device != "" && !f.attending {
+		f.attending = true
+		go f.attend(ctx)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return true, context.Cause(ctx)
+		case <-s.Done():
+			return true, s.Err()
+		case <-f.hints:
+			f.pause.Reset()
+			s.Doubt(inDoubt)
+		}
+	}
+}
+
+// attend hints until ctx ends. That no network can be watched is found out later, by
+// the silence of the device.
+func (f *follower) attend(ctx context.Context) {
+	home, err := openHome(f.state)
+	if err != nil {
+		return
+	}
+	_ = home.Attend(ctx, f.device, func() {
+		select {
+		case f.hints <- struct{}{}:
+		default: // one is waiting
+		}
+	})
+}
+
+// rest waits for the next attempt; a hint makes the wait as short as the first was.
+func (f *follower) rest(ctx context.Context, wait time.Duration) error {
+	timer, hints := time.NewTimer(wait), f.hints
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-hints:
+			hints = nil // whoever hints on and on does not keep us from trying
+			f.pause.Reset()
+			timer.Reset(min(wait, f.pause.Next()))
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ func runRegister(ctx context.Context, o *registerOptions) error {
 		}
 		return ready(o.readyFD)
 	}
-	err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: begin, lost: o.lost, within: time.Duration(o.wait)})
+	err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: begin, lost: o.lost, within: time.Duration(o.wait), follows: o.reconnect})
 	if joined && ctx.Err() != nil {
 		return nil // a signal is how this command ends
 	}

@@ -131,7 +131,7 @@ func runSubscribe(ctx context.Context, o *subscribeOptions) error {
 	defer stop(nil)
 	w := &watch{subscribeOptions: o, outer: outer, ctx: ctx, stop: stop}
 	run := func() error {
-		err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: w.follow, lost: w.lost})
+		err := o.keep(ctx, o.streams, kept{uri: o.uri, begin: w.follow, lost: w.lost, follows: o.reconnect})
 		w.hooks.Wait()
 		return w.ended(err)
 	}

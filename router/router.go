@@ -70,7 +70,7 @@ type Router struct {
 	latest    Identity                 // of whom details is
 	details   wamp.Dict
 	serving   sync.WaitGroup
-	watching  sync.WaitGroup // the store
+	watching  sync.WaitGroup // the store, and the network
 	arrived   chan struct{}  // a device has
 	scout     scout
 	announcer *announce.Announcer // with mu held; nil until it is wanted
@@ -109,6 +109,7 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	}
 	if opts.Trust != nil {
 		r.watching.Go(func() { r.watchDevices(r.closed) })
+		r.watching.Go(func() { r.watchAddresses(r.closed) })
 	}
 	return r, nil
 }
@@ -218,6 +219,7 @@ func (r *Router) open(nc net.Conn, greet greet) (*account, error) {
 	r.mu.Unlock()
 	if account.identity.Role == roleDevice {
 		r.recheck(account) // it may have become less meanwhile
+		r.doubtOthers(account)
 		select {
 		case r.arrived <- struct{}{}:
 		default:

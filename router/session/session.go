@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -176,6 +177,14 @@ func (s *Session) Done() <-chan struct{} { return s.end.Done() }
 
 // Err is why the session ended, nil while it lives.
 func (s *Session) Err() error { return context.Cause(s.end) }
+
+// Doubt has the session end if the router cannot be reached any more: see
+// transport.Conn.Doubt.
+func (s *Session) Doubt(d time.Duration) {
+	if l, ok := s.link.(interface{ Doubt(time.Duration) }); ok {
+		l.Doubt(d)
+	}
+}
 
 // ErrLeft is the error of a session that this end left.
 var ErrLeft = errors.New("session left")

@@ -92,6 +92,7 @@ type Conn struct {
 	curt    bool      // what waited is dropped, but for the last word
 	hungUp  bool      // nothing more is said
 	drops   bool      // the reader only waits for the peer to close
+	doubted time.Time // last: see Doubt
 	err     error
 	leaving wamp.URI // why this end has said GOODBYE
 	sent    Traffic
