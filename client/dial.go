@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/deskconn/dconn/router"
 	"github.com/deskconn/dconn/router/session"
@@ -79,6 +80,9 @@ func limits() transport.Limits {
 // reach connects to a place.
 func (p place) reach(ctx context.Context) (net.Conn, error) {
 	nc, err := (&net.Dialer{}).DialContext(ctx, p.network, p.address)
+	if by, bounded := ctx.Deadline(); err != nil && bounded && !time.Now().Before(by) {
+		<-ctx.Done() // whose timer may be the slower one
+	}
 	switch {
 	case ctx.Err() != nil:
 		if err == nil {
