@@ -78,6 +78,26 @@ func nearFirst(addresses []string) []string {
 	return sorted
 }
 
+// Meets reports whether the device of that name answers at one of the addresses: who
+// has its key. It takes as long as ctx lets it.
+func (h *Home) Meets(ctx context.Context, name string, addresses []string) bool {
+	list, err := h.Store.Devices()
+	if err != nil {
+		return false
+	}
+	device, err := FindDevice(list, name)
+	if err != nil {
+		return false
+	}
+	who := &callee{home: h, label: name, device: device, addresses: addresses}
+	link, err := who.race(ctx)
+	if err != nil {
+		return false
+	}
+	_ = link.Close()
+	return true
+}
+
 // race tries the addresses, the first at once, the others and those that the search
 // finds beside it, and takes the first that the device answers at. Where none does,
 // the error is that of the first.

@@ -40,8 +40,8 @@ func newDiscover(s *streams) *cobra.Command {
 			"prints what is found, changed and gone as it happens, one JSON object on a line.",
 			"",
 			"Anybody on the network can announce anything. PAIRED is the name of the device that",
-			"a machine claims to be by the first characters of an id: a hint, until dconn has",
-			"connected and seen its key; a ? behind it says that several claim to be it. PAIRING",
+			"a machine claims to be by the first characters of an id, and whose key it has shown;",
+			"with a ? behind it, it has not. --watch prints claims, and connects to nobody. PAIRING",
 			"says that it has a pairing window open."),
 		Example: lines("  dconn discover", "  dconn discover -n 1 --require 1 --paired -o json",
 			`  dconn discover --watch | jq -r 'select(.event == "found") | .name'`),
@@ -72,7 +72,7 @@ func (o *discoverOptions) addFlags(f *pflag.FlagSet) {
 var machineColumns = []string{"name", "id", "addresses", "port", "paired", "pairing", "latency"}
 
 func (o *discoverOptions) prepare(f *pflag.FlagSet) error {
-	known := []string{"name", "instance", "id", "host", "addresses", "port", "paired", "ambiguous", "pairing", "latency_ms"}
+	known := []string{"name", "instance", "id", "host", "addresses", "port", "paired", "verified", "ambiguous", "pairing", "latency_ms"}
 	if o.watch {
 		known = append(known, "event", "time")
 		if !f.Changed("wait") {
@@ -128,15 +128,16 @@ func (o *discoverOptions) devices() (trust.Devices, error) {
 type discovery struct {
 	*discoverOptions
 
-	devices trust.Devices
-	shown   []browse.Machine // those there are
-	screen  screen
-	found   int
-	failed  error
+	verified map[machineKey]bool // who has shown the key of the device it claims to be
+	devices  trust.Devices
+	shown    []browse.Machine // those there are
+	screen   screen
+	found    int
+	failed   error
 }
 
 func newDiscovery(o *discoverOptions, devices trust.Devices) *discovery {
-	return &discovery{discoverOptions: o, devices: devices, screen: screen{output: &o.output}}
+	return &discovery{discoverOptions: o, devices: devices, verified: map[machineKey]bool{}, screen: screen{output: &o.output}}
 }
 
 // run looks around within, and gives the end of it its meaning.
@@ -152,6 +153,9 @@ func (d *discovery) run(ctx, within context.Context) error {
 		return noNetwork(err)
 	case stats.Links == 0 && d.found == 0:
 		return own("no question could be sent: %s", strings.Join(stats.Failed, "; ")).hint("sudo nft list ruleset shows a firewall that keeps UDP port %d from others", mdns.Number)
+	}
+	if !d.watch {
+		d.verify(ctx)
 	}
 	if err := d.finish(); err != nil {
 		return err
@@ -295,7 +299,10 @@ func (d *discovery) document(m browse.Machine) map[string]any {
 	}
 	doc := map[string]any{
 		"name": m.Name, "instance": m.Instance, "id": m.ID, "host": m.Host, "addresses": addresses, "port": int64(m.Port),
-		"paired": nil, "ambiguous": d.ambiguous(m), "pairing": m.Pairing, "latency_ms": nil,
+		"paired": nil, "verified": nil, "ambiguous": d.ambiguous(m), "pairing": m.Pairing, "latency_ms": nil,
+	}
+	if is, tried := d.verified[machineKey{m.ID, m.Instance}]; tried {
+		doc["verified"] = is
 	}
 	if name := d.deviceOf(m); name != "" {
 		doc["paired"] = name

@@ -58,7 +58,7 @@ func (d *discovery) rows() (rows []map[string]any) {
 		if m.Latency > 0 {
 			row["latency"] = fmt.Sprintf("%.1fms", float64(m.Latency)/float64(time.Millisecond))
 		}
-		if row["ambiguous"] == true && row["paired"] != nil {
+		if row["verified"] != true && row["paired"] != nil {
 			row["paired"] = fmt.Sprintf("%v ?", row["paired"])
 		}
 		rows = append(rows, row)

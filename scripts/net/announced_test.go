@@ -52,8 +52,11 @@ func TestServeAnnounces(t *testing.T) {
 	}
 	window.ends(0)
 	w.next("a closed window", func(m machine) bool { return m.Event == "changed" && !m.Pairing })
-	if m := find(l, laptop.discover("--paired", "-n", "1", "-W", "10"), "desk"); m.Paired == nil || *m.Paired != "desk" {
+	if m := find(l, laptop.discover("--paired", "-n", "1", "-W", "10"), "desk"); m.Paired == nil || *m.Paired != "desk" || m.Verified == nil || !*m.Verified {
 		t.Errorf("%+v", m)
+	}
+	if table := laptop.must("discover", "--paired", "-n", "1"); !strings.Contains(table, "  desk  ") {
+		t.Errorf("%s", table)
 	}
 
 	desk.must("announce", "off")

@@ -26,6 +26,7 @@ type machine struct {
 	Addresses             []string
 	Port                  int
 	Paired                *string
+	Verified              *bool
 	Ambiguous, Pairing    bool
 	Latency               *float64 `json:"latency_ms"`
 }
@@ -350,8 +351,8 @@ func TestCrowd(t *testing.T) {
 	t.Logf("50 machines after %v", time.Since(began).Round(time.Millisecond))
 }
 
-// Whoever claims the id of a device is shown with its name, and a mark if there
-// are several; one who is paired with nobody is shown as such.
+// Whoever claims the id of a device is shown with its name, and a mark until it has
+// shown the key; one who is paired with nobody is shown as such.
 func TestLyingID(t *testing.T) {
 	l := newLab(t)
 	a, b, c := l.host("a"), l.host("b"), l.host("c")
@@ -372,8 +373,11 @@ func TestLyingID(t *testing.T) {
 	}
 	a.announce("pi", id.String(), 5020)
 	a.announce("stranger", idB, 5021)
-	if m := c.discover("--paired", "-n", "1", "-W", "10")[0]; m.Name != "pi" || m.Paired == nil || *m.Paired != "kitchen" || m.Ambiguous {
+	if m := c.discover("--paired", "-n", "1", "-W", "10")[0]; m.Name != "pi" || m.Paired == nil || *m.Paired != "kitchen" || m.Ambiguous || m.Verified == nil || *m.Verified {
 		t.Errorf("%+v", m)
+	}
+	if table := c.must("discover", "--paired", "-n", "1"); !strings.Contains(table, "kitchen ?") {
+		t.Errorf("one that only says so is shown as %s", table)
 	}
 	b.announce("liar", id.String(), 6666)
 	all := c.discover("-n", "3", "-W", "10")
