@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/deskconn/dconn/router/session"
@@ -196,8 +197,16 @@ type link struct {
 	address string
 }
 
+// answerWithin is how long a machine may take to shake hands: on a local network one
+// that takes longer is not there.
+const answerWithin = 5 * time.Second
+
 // reach connects to an address, and sees who is there.
 func (c *callee) reach(ctx context.Context, address string) (*link, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, &UnreachableError{
+		URL: c.at(address), Cause: fmt.Errorf("nothing within %v", answerWithin),
+	})
+	defer cancel()
 	nc, err := place{url: c.at(address), network: "tcp", address: address}.reach(ctx)
 	if err != nil {
 		return nil, err
