@@ -120,7 +120,7 @@ func (d *disturber) flood(next func(id wamp.ID) wamp.Message) {
 	d.working.Go(func() { drain(conn) })
 	begun := make(chan struct{})
 	d.working.Go(func() {
-		defer conn.Close()
+		defer conn.Abandon() // Close would wait for a router that waits for its answers to be read
 		for id := wamp.ID(1); d.stop.Err() == nil && conn.Send(d.stop, next(id)) == nil; id++ {
 			if id == 100 {
 				close(begun)
