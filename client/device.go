@@ -95,7 +95,8 @@ func FindDevice(list trust.Devices, text string) (*trust.Device, error) {
 		return found[0], nil
 	case 0:
 		e := &UnknownDeviceError{Text: text}
-		if typo, wrong := errors.AsType[*trust.TypoError](trust.CheckPrefix(text)); wrong {
+		_, err := trust.ParsePrefix(text)
+		if typo, wrong := errors.AsType[*trust.TypoError](err); wrong {
 			e.Typo = typo
 		}
 		for _, d := range list {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,8 +36,8 @@ func lookFor(id trust.ID) search {
 	return func(ctx context.Context, found func(string)) {
 		_, _ = browse.Browse(ctx, func(e browse.Event) bool {
 			if e.Kind != browse.Gone && e.Machine.ID == hint {
-				for _, a := range e.Machine.Addresses {
-					found(net.JoinHostPort(a.String(), strconv.Itoa(int(e.Machine.Port))))
+				for _, address := range e.Machine.HostPorts() {
+					found(address)
 				}
 			}
 			return true

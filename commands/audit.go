@@ -73,17 +73,8 @@ func runAudit(o *auditOptions) error {
 func auditRow(e trust.Entry) map[string]any {
 	return map[string]any{
 		"time": e.Time.Format(time.RFC3339), "event": e.Event, "device": e.Device, "name": e.Name, "from": e.From,
-		"uri": e.URI, "action": e.Action, "scopes": scopeList(e.Scopes), "times": int64(max(e.Times, 1)),
+		"uri": e.URI, "action": e.Action, "scopes": anyOf(e.Scopes), "times": int64(max(e.Times, 1)),
 	}
-}
-
-// scopeList are scopes as a list of a document.
-func scopeList(scopes trust.Scopes) []any {
-	list := make([]any, len(scopes))
-	for i, s := range scopes {
-		list[i] = string(s)
-	}
-	return list
 }
 
 // expiry is a flag that says when something ends: a duration from now, which may be

@@ -135,8 +135,8 @@ func (o *devicesOptions) ls(store *trust.Store) error {
 // deviceRow is a device as a document.
 func deviceRow(d *trust.Device) map[string]any {
 	row := map[string]any{
-		"name": d.Name, "id": d.ID.String(), "scopes": scopeList(d.Scopes), "state": deviceState(d),
-		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": addressList(d),
+		"name": d.Name, "id": d.ID.String(), "scopes": anyOf(d.Scopes), "state": deviceState(d),
+		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": anyOf(d.Address),
 		"fixed_address": d.Fixed,
 	}
 	return row
@@ -152,14 +152,6 @@ func deviceState(d *trust.Device) string {
 		return "pending"
 	}
 	return "paired"
-}
-
-func addressList(d *trust.Device) []any {
-	list := make([]any, len(d.Address))
-	for i, a := range d.Address {
-		list[i] = a
-	}
-	return list
 }
 
 func fromText(d *trust.Device) string {

@@ -128,7 +128,7 @@ func (o *discoverOptions) devices() (trust.Devices, error) {
 type discovery struct {
 	*discoverOptions
 
-	verified map[machineKey]bool // who has shown the key of the device it claims to be
+	verified map[browse.Key]bool // who has shown the key of the device it claims to be
 	devices  trust.Devices
 	shown    []browse.Machine // those there are
 	screen   screen
@@ -137,7 +137,7 @@ type discovery struct {
 }
 
 func newDiscovery(o *discoverOptions, devices trust.Devices) *discovery {
-	return &discovery{discoverOptions: o, devices: devices, verified: map[machineKey]bool{}, screen: screen{output: &o.output}}
+	return &discovery{discoverOptions: o, devices: devices, verified: map[browse.Key]bool{}, screen: screen{output: &o.output}}
 }
 
 // run looks around within, and gives the end of it its meaning.
@@ -221,7 +221,7 @@ func (d *discovery) event(e browse.Event) bool {
 	if d.paired && d.deviceOf(m) == "" {
 		return true
 	}
-	is := func(o browse.Machine) bool { return o.ID == m.ID && o.Instance == m.Instance }
+	is := func(o browse.Machine) bool { return o.Key() == m.Key() }
 	if e.Kind == browse.Found && slices.ContainsFunc(d.shown, is) { // the daemon knew it
 		return true
 	}
@@ -301,7 +301,7 @@ func (d *discovery) document(m browse.Machine) map[string]any {
 		"name": m.Name, "instance": m.Instance, "id": m.ID, "host": m.Host, "addresses": addresses, "port": int64(m.Port),
 		"paired": nil, "verified": nil, "ambiguous": d.ambiguous(m), "pairing": m.Pairing, "latency_ms": nil,
 	}
-	if is, tried := d.verified[machineKey{m.ID, m.Instance}]; tried {
+	if is, tried := d.verified[m.Key()]; tried {
 		doc["verified"] = is
 	}
 	if name := d.deviceOf(m); name != "" {

@@ -3,10 +3,8 @@ package commands
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -68,7 +66,7 @@ func (o *pairOptions) lookAround(ctx context.Context) (found []browse.Machine, e
 	ctx, cancel := context.WithTimeout(ctx, lookUpFor)
 	defer cancel()
 	_, err = browse.Browse(ctx, func(e browse.Event) bool {
-		found = slices.DeleteFunc(found, func(m browse.Machine) bool { return m.ID == e.Machine.ID && m.Instance == e.Machine.Instance })
+		found = slices.DeleteFunc(found, func(m browse.Machine) bool { return m.Key() == e.Machine.Key() })
 		if e.Kind != browse.Gone && o.meant(e.Machine) {
 			found = append(found, e.Machine)
 			time.AfterFunc(namesakes, cancel)
@@ -81,14 +79,10 @@ func (o *pairOptions) lookAround(ctx context.Context) (found []browse.Machine, e
 // addressesTo are where a machine says that it is, IPv4 first: a link-local address
 // of IPv6 is good on one link only.
 func addressesTo(m browse.Machine) []string {
-	sorted := slices.SortedStableFunc(slices.Values(m.Addresses), func(a, b netip.Addr) int {
+	m.Addresses = slices.SortedStableFunc(slices.Values(m.Addresses), func(a, b netip.Addr) int {
 		return a.Unmap().BitLen() - b.Unmap().BitLen()
 	})
-	var list []string
-	for _, a := range sorted {
-		list = append(list, net.JoinHostPort(a.String(), strconv.Itoa(int(m.Port))))
-	}
-	return list
+	return m.HostPorts()
 }
 
 func whereabouts(found []browse.Machine) []string {

@@ -245,6 +245,15 @@ func outputError(err error) error {
 	return own("stdout: %v", err)
 }
 
+// anyOf are texts as a list of a document.
+func anyOf[T ~string](list []T) []any {
+	out := make([]any, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
 func orEmptyList(l []any) []any { return append([]any{}, l...) }
 
 func orEmptyDict(d map[string]any) map[string]any {

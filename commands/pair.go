@@ -112,7 +112,7 @@ func (o *pairOptions) prepare(cmd *cobra.Command, words []string) error {
 // runPairHere has the daemon open a window, and shows what happens at it.
 func runPairHere(ctx context.Context, o *pairOptions) error {
 	noCore()
-	kwargs := map[string]any{"window": time.Duration(o.window).Seconds(), "allow": wordList(o.allow), "reset": o.reset}
+	kwargs := map[string]any{"window": time.Duration(o.window).Seconds(), "allow": anyOf(o.allow), "reset": o.reset}
 	if o.name != "" {
 		kwargs["name"] = o.name
 	}
@@ -144,14 +144,6 @@ func runPairHere(ctx context.Context, o *pairOptions) error {
 	}
 	o.say("paired with %s (%s), which may use here: %s", name, id[:min(len(id), 7)], words(result.Kwargs["scopes"]))
 	return nil
-}
-
-func wordList(list []string) []any {
-	out := make([]any, len(list))
-	for i, w := range list {
-		out[i] = w
-	}
-	return out
 }
 
 // words are the texts in a list that came over the wire.
@@ -207,9 +199,9 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 		slog.Debug("audit", "error", err)
 	}
 	if o.machine() {
-		return o.record(map[string]any{"event": "paired", "id": device.ID.String(), "name": device.Name, "scopes": wordList(scopes)})
+		return o.record(map[string]any{"event": "paired", "id": device.ID.String(), "name": device.Name, "scopes": anyOf(scopes)})
 	}
-	o.say("paired with %s (%s), where this machine may use: %s", device.Name, device.ID.Short(), words(wordList(scopes)))
+	o.say("paired with %s (%s), where this machine may use: %s", device.Name, device.ID.Short(), words(anyOf(scopes)))
 	return nil
 }
 

@@ -2,8 +2,6 @@ package commands
 
 import (
 	"context"
-	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -36,18 +34,11 @@ func (d *discovery) verify(ctx context.Context) {
 	var mu sync.Mutex
 	for _, m := range claims[:min(len(claims), maxDrawn)] {
 		all.Go(func() {
-			var addresses []string
-			for _, a := range m.Addresses {
-				addresses = append(addresses, net.JoinHostPort(a.String(), strconv.Itoa(int(m.Port))))
-			}
-			is := home.Meets(ctx, d.deviceOf(m), addresses)
+			is := home.Meets(ctx, d.deviceOf(m), m.HostPorts())
 			mu.Lock()
 			defer mu.Unlock()
-			d.verified[machineKey{m.ID, m.Instance}] = is
+			d.verified[m.Key()] = is
 		})
 	}
 	all.Wait()
 }
-
-// machineKey is what tells machines apart.
-type machineKey struct{ id, instance string }

@@ -110,12 +110,8 @@ func (r *Router) announced() map[string]any {
 	}
 	s := a.Status()
 	state := map[bool]string{true: "off", false: "on"}[s.Paused]
-	links := make([]any, len(s.Links))
-	for i, l := range s.Links {
-		links[i] = l
-	}
 	return map[string]any{
 		"state": state, "name": s.Name, "host": s.Host, "port": int64(s.Port), "pairing": s.Pairing,
-		"links": links, "conflicts": int64(s.Conflicts), "asked": announce.CleanName(name), "listen": listen,
+		"links": anyOf(s.Links), "conflicts": int64(s.Conflicts), "asked": announce.CleanName(name), "listen": listen,
 	}
 }

@@ -227,7 +227,7 @@ func (g guesses) Save(c pairing.Counters) error { return g.store.SaveGuesses(tru
 // resetGuesses forgets how often a wrong code was tried: the owner says so.
 func (d *devices) resetGuesses() error {
 	d.write(trust.Entry{Event: "reset"})
-	return d.store.SaveGuesses(trust.Guesses{})
+	return pairing.Reset(guesses{d.store})
 }
 
 // answerPairing is the exchange with whoever speaks dconn-pair/1.

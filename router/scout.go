@@ -19,14 +19,11 @@ const scoutFor = 10 * time.Minute
 // scout knows which machines announce themselves, while somebody wants to know.
 type scout struct {
 	mu     sync.Mutex
-	found  map[scouted]browse.Machine
+	found  map[browse.Key]browse.Machine
 	until  time.Time
 	since  time.Time // when it began to look; zero while it does not
 	active sync.WaitGroup
 }
-
-// scouted is what tells machines apart.
-type scouted struct{ id, instance string }
 
 // ask begins to look, or goes on, and returns who is known so far, and for how long
 // it has looked.
@@ -36,7 +33,7 @@ func (s *scout) ask(ctx context.Context) (found []browse.Machine, looked time.Du
 	now := time.Now()
 	s.until = now.Add(scoutFor)
 	if s.since.IsZero() {
-		s.since, s.found = now, map[scouted]browse.Machine{}
+		s.since, s.found = now, map[browse.Key]browse.Machine{}
 		s.active.Go(func() { s.look(ctx) })
 	}
 	return slices.Collect(maps.Values(s.found)), now.Sub(s.since)
@@ -56,7 +53,7 @@ func (s *scout) look(ctx context.Context) {
 func (s *scout) note(e browse.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	about := scouted{e.Machine.ID, e.Machine.Instance}
+	about := e.Machine.Key()
 	if e.Kind == browse.Gone {
 		delete(s.found, about)
 		return

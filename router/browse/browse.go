@@ -7,8 +7,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/miekg/dns"
@@ -28,6 +30,21 @@ type Machine struct {
 	Latency   time.Duration // from the question to its answer; 0 if it was not asked
 }
 
+// Key tells machines apart.
+type Key struct{ ID, Instance string }
+
+// Key is what the machine is told from others by.
+func (m Machine) Key() Key { return Key{m.ID, m.Instance} }
+
+// HostPorts are where the machine says that it serves, HOST:PORT.
+func (m Machine) HostPorts() []string {
+	list := make([]string, len(m.Addresses))
+	for i, a := range m.Addresses {
+		list[i] = net.JoinHostPort(a.String(), strconv.Itoa(int(m.Port)))
+	}
+	return list
+}
+
 // Kind says what has become of a machine.
 type Kind string
 
@@ -38,8 +55,8 @@ const (
 	Gone    Kind = "gone"
 )
 
-// Event is a machine of which something is new. One is the same as before if both
-// its ID and its Instance are.
+// Event is a machine of which something is new. One is the same as before if its Key
+// is.
 type Event struct {
 	Kind    Kind
 	Machine Machine

@@ -95,12 +95,6 @@ type TypoError struct{ Part string }
 // Error says in which part of the id.
 func (e *TypoError) Error() string { return "a character of the id is wrong, in " + e.Part }
 
-// CheckPrefix is the error of ParsePrefix.
-func CheckPrefix(text string) error {
-	_, err := ParsePrefix(text)
-	return err
-}
-
 // ParseID reads a whole ID.
 func ParseID(text string) (ID, error) {
 	p, err := ParsePrefix(text)

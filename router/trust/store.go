@@ -10,7 +10,6 @@ import (
 	"net/netip"
 
 	"path/filepath"
-	"reflect"
 	"slices"
 	"sync"
 	"syscall"
@@ -163,30 +162,39 @@ func readDocument(path string, version int, doc any) error {
 
 // writeDocument replaces a JSON file of ours. The lock is held.
 func writeDocument(dir, name string, doc any) error {
-	data, err := json.MarshalIndent(doc, "", "  ")
+	data, err := encodeDocument(doc)
 	if err != nil {
 		return err
 	}
-	return writePrivate(dir, name, append(data, '\n'))
+	return writePrivate(dir, name, data)
+}
+
+func encodeDocument(doc any) ([]byte, error) {
+	data, err := json.MarshalIndent(doc, "", "  ")
+	return append(data, '\n'), err
 }
 
 // Change changes the devices, while no other process does. What change leaves as
 // it was, or refuses with an error, is not written.
 func (s *Store) Change(change func(*Devices) error) error {
 	return locked(s.dir, func() error {
-		before, err := s.read()
+		list, err := s.read()
 		if err != nil {
 			return err
 		}
-		after, err := s.read() // a deep copy
+		before, err := encodeDocument(document{storeVersion, list})
 		if err != nil {
 			return err
 		}
-		forget(&after, time.Now())
-		if err := change(&after); err != nil || reflect.DeepEqual(before, after) {
+		forget(&list, time.Now())
+		if err := change(&list); err != nil {
 			return err
 		}
-		return writeDocument(s.dir, storeFile, document{storeVersion, after})
+		after, err := encodeDocument(document{storeVersion, list})
+		if err != nil || bytes.Equal(before, after) {
+			return err
+		}
+		return writePrivate(s.dir, storeFile, after)
 	})
 }
 
