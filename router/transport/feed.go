@@ -75,9 +75,6 @@ const (
 	// patience is how long nexus is held up for a reader that does not run: on a
 	// machine that is that busy, everybody waits.
 	patience = 2 * time.Second
-	// leastTries is how often the reader gets a chance in that time at least: the
-	// whole process may have stood still.
-	leastTries = 5000
 )
 
 func newInbox() inbox { return inbox{ch: make(chan wamp.Message, inboxSize)} }
@@ -99,7 +96,7 @@ func (b *inbox) awaitRoom() {
 		switch {
 		case tries < 100: // mostly the reader is about to run
 			runtime.Gosched()
-		case tries < leastTries || time.Now().Before(limit):
+		case time.Now().Before(limit):
 			time.Sleep(20 * time.Microsecond)
 		default:
 			b.late.Store(true)
