@@ -81,30 +81,37 @@ type authorizer struct {
 	devices  *devices
 }
 
+// Authorize implements nexus.Authorizer.
 func (a authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
-	role, _ := s.Details["authrole"].(string)
-	rules, known := policy[role]
-	if !known {
-		return false, nil
+	who := Identity{}
+	who.Role, _ = s.Details["authrole"].(string)
+	if who.Role == roleDevice {
+		if g := a.audience.find(s.ID); g != nil { // it may have left
+			who.Device = g.identity.Device
+		}
 	}
+	err := a.judge(who, msg)
+	return err == nil, err
+}
+
+// judge is nil where who may send msg.
+func (a authorizer) judge(who Identity, msg wamp.Message) error {
+	rules, known := policy[who.Role]
 	uri, match := subject(msg)
+	if !known || who.Role == roleGuest && !a.devices.all { // nobody is one outside of tests
+		return fmt.Errorf("%q is not for whoever proves nothing", uri)
+	}
 	r := rules[msg.MessageType()]
 	for _, space := range r.reserved {
 		if covers(space, uri, match) {
-			return false, fmt.Errorf("%q is reserved: %s", uri, r.why)
+			return fmt.Errorf("%q is reserved: %s", uri, r.why)
 		}
 	}
 	action, isAction := actions[msg.MessageType()]
-	if role == roleGuest { // nobody is one outside of tests
-		return a.devices.all, nil
+	if who.Role == roleDevice && isAction && (who.Device == trust.ID{} || !a.devices.allow(who, action, uri, match)) {
+		return fmt.Errorf("%q is not granted to this device", uri)
 	}
-	if role != roleDevice || !isAction {
-		return true, nil
-	}
-	if g := a.audience.find(s.ID); g == nil || !a.devices.allow(g.identity, action, uri, match) {
-		return false, fmt.Errorf("%q is not granted to this device", uri)
-	}
-	return true, nil
+	return nil
 }
 
 // actions are the messages that a device needs a scope for.

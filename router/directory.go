@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gammazero/nexus/v3/wamp"
+
 	"github.com/deskconn/dconn/capabilities"
 )
 
@@ -13,10 +15,16 @@ import (
 type directory struct {
 	mu           sync.Mutex
 	capabilities []capabilities.Capability
-	registered   map[string]int // URI to number of registrations
+	registered   map[wamp.URI]*registered
 }
 
-func newDirectory() *directory { return &directory{registered: map[string]int{}} }
+// registered is a procedure that sessions have registered.
+type registered struct {
+	times  int
+	callee listener // its only one, if nobody else may register it
+}
+
+func newDirectory() *directory { return &directory{registered: map[wamp.URI]*registered{}} }
 
 func (d *directory) offer(caps []capabilities.Capability) {
 	d.mu.Lock()
@@ -30,16 +38,42 @@ func (d *directory) offered() []capabilities.Capability {
 	return d.capabilities
 }
 
-func (d *directory) add(uri string) {
+// add notes that callee has registered uri. alone is that nobody else may.
+func (d *directory) add(uri wamp.URI, callee listener, alone bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.registered[uri]++
+	r := d.registered[uri]
+	if r == nil {
+		r = &registered{}
+		d.registered[uri] = r
+	}
+	r.times++
+	if alone {
+		r.callee = callee
+	}
 }
 
-func (d *directory) remove(uri string) {
+// callee is where calls to uri go, nobody where nexus has to say so.
+func (d *directory) callee(uri wamp.URI) listener {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.registered[uri]--; d.registered[uri] <= 0 {
+	if r := d.registered[uri]; r != nil {
+		return r.callee
+	}
+	return listener{}
+}
+
+func (d *directory) remove(uri wamp.URI, of *guard) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.registered[uri]
+	if r == nil {
+		return
+	}
+	if r.callee.guard == of {
+		r.callee = listener{}
+	}
+	if r.times--; r.times <= 0 {
 		delete(d.registered, uri)
 	}
 }
@@ -68,9 +102,9 @@ func (d *directory) describe(uri string) []any {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, registered := range slices.Sorted(maps.Keys(d.registered)) {
+	for _, uri := range slices.Sorted(maps.Keys(d.registered)) {
 		add(map[string]any{
-			"uri": registered, "kind": "procedure", "doc": "registered by a session",
+			"uri": string(uri), "kind": "procedure", "doc": "registered by a session",
 			"params": []any{}, "result": "", "scope": "", "sensitive": false,
 		})
 	}

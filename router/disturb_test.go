@@ -160,6 +160,7 @@ func (d *disturber) subscribeAll() {
 		d.send(conn, &wamp.Subscribe{Request: wamp.ID(2*i + 2), Topic: wamp.URI(topic + ".."), Options: wamp.Dict{"match": "wildcard"}})
 	}
 	events := 0
+	context.AfterFunc(d.stop, conn.Close)
 	d.working.Go(func() {
 		for msg := range conn.Recv() {
 			if msg.MessageType() == wamp.EVENT {
@@ -168,8 +169,6 @@ func (d *disturber) subscribeAll() {
 		}
 	})
 	d.check = func() {
-		conn.Close()
-		drain(conn)
 		if events == 0 {
 			d.t.Error("it saw nothing")
 		}

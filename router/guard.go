@@ -34,36 +34,42 @@ type guard struct {
 	directory *directory
 	account   *account
 	audience  *audience
+	rights    authorizer
 	peer      *transport.Peer // set before there is a session
 
 	mu            sync.Mutex
 	greeted       bool
-	closed        bool
-	calls         map[wamp.ID]bool    // in flight
-	asked         map[wamp.ID]request // SUBSCRIBE and REGISTER not answered yet
+	parted        bool                // or about to
+	calls         map[wamp.ID]*call   // in flight
+	shared        int                 // of these, those that nexus may give to a session
+	invocations   map[wamp.ID]*call   // that this session is to answer, past nexus
+	invoked       wamp.ID             // the last of them
+	interruptible bool                // as a callee it can be told that nobody waits
+	streams       bool                // and sends results in parts
+	asked         map[wamp.ID]request // SUBSCRIBE, UNSUBSCRIBE and REGISTER not answered yet
 	registrations map[wamp.ID]request
 	subscriptions map[wamp.ID]request
-	topics        map[wamp.URI]wamp.ID // the exact subscriptions
-	patterns      int                  // the others, and those that are asked for
-	behind        int                  // events that nexus has for this session
-	latest        wamp.ID              // the last publication for this session
-	direct        bool                 // it went past nexus
-	published     map[wamp.ID]wamp.ID  // publications to be acknowledged, by request
-	interrupted   map[wamp.ID]bool     // invocations whose caller is gone
+	interrupted   map[wamp.ID]bool // invocations of nexus whose caller is gone
 	session       wamp.ID
-	asPublisher   wamp.Dict       // what its events say about this session
-	asCaller      wamp.Dict       // and what its calls do
-	toldPublisher bool            // it wants to know who published
-	passing       [1]wamp.Message // what Inbound returns, mostly
-	granted       trust.Scopes    // to its device, when that was last looked at
+	asPublisher   wamp.Dict    // what its events say about this session
+	asCaller      wamp.Dict    // and what its calls do
+	toldPublisher bool         // it wants to know who published
+	granted       trust.Scopes // to its device, when that was last looked at
+
+	// of the reader
+	passing [1]wamp.Message   // what Inbound returns, mostly
+	marked  []*transport.Peer // those for whom something was put that is not yet written
+	unseen  int               // bytes published since it was looked who lags
 }
 
 // request is what was asked for: a topic, or a procedure.
 type request struct {
-	uri     wamp.URI
-	caller  bool // the callee wants to know who calls
-	pattern bool // the topic is compared with, not exactly
-	callee  bool // it is a procedure
+	uri    wamp.URI
+	caller bool    // the callee wants to know who calls
+	match  string  // how the topic is compared
+	id     wamp.ID // of the subscription that is to end
+	callee bool    // it is a procedure
+	alone  bool    // which nobody else may register
 }
 
 func (r *Router) newGuard(a *account) *guard {
@@ -71,6 +77,7 @@ func (r *Router) newGuard(a *account) *guard {
 	return &guard{
 		granted:  device.Scopes,
 		identity: a.identity, limits: r.limits.Session, directory: r.directory, account: a, audience: r.audience,
+		rights: authorizer{r.audience, r.devices},
 	}
 }
 
@@ -82,63 +89,85 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 	(*m)[k] = v
 }
 
+// verdict is what becomes of a message.
+type verdict struct {
+	msg    wamp.Message // goes on to nexus, or past it: nil is that nothing does
+	ours   carrier      // brings msg to where it goes, past nexus
+	answer wamp.Message // goes back
+}
+
+// carrier brings a message from a session that has a connection to others, in the
+// place of nexus. by is the guard of its sender; it says what goes back, if anything.
+type carrier interface {
+	carry(by *guard, msg wamp.Message) (answer wamp.Message)
+}
+
 // Inbound implements transport.Guard.
 func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+	v, err := g.judge(msg)
+	_, leaves := v.msg.(*wamp.Goodbye)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case v.msg == nil:
+		return nil, v.answer, nil
+	case v.ours != nil:
+		return nil, v.ours.carry(g, v.msg), nil
+	case leaves:
+		return append(g.depart(), v.msg), nil, nil
+	}
+	g.passing[0] = v.msg
+	return g.passing[:], nil, nil
+}
+
+func (g *guard) judge(msg wamp.Message) (verdict, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if hello, ok := msg.(*wamp.Hello); ok != !g.greeted {
-		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s at this point of a session", msg.MessageType())
+		return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "%s at this point of a session", msg.MessageType())
 	} else if ok {
 		g.greeted = true
 		own, err := g.hello(hello)
 		g.account.hears(own)
-		return []wamp.Message{own}, nil, err
+		return verdict{msg: own}, err
 	}
 	if g.session == 0 {
-		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s before WELCOME", msg.MessageType())
+		return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "%s before WELCOME", msg.MessageType())
 	}
+	var answer wamp.Message
 	switch m := msg.(type) {
 	case *wamp.Publish:
-		var drop bool
-		if drop, answer = g.publish(m); drop {
-			return nil, answer, nil
-		}
+		return g.publish(m), nil
 	case *wamp.Call:
-		answer = g.call(m)
+		return g.call(m), nil
 	case *wamp.Cancel:
-		// With "kill" nexus forgets the caller when the callee disconnects.
-		m.Options = cancelMode
+		return g.cancel(m), nil
 	case *wamp.Subscribe:
 		answer = g.subscribe(m)
 	case *wamp.Unsubscribe:
-		g.unsubscribed(m.Subscription)
+		answer = g.unsubscribe(m)
 	case *wamp.Register:
 		answer = g.register(m)
 	case *wamp.Unregister:
 		answer = g.unregister(m)
 	case *wamp.Yield:
-		if g.interrupted[m.Request] && m.Options["progress"] == true {
-			return nil, nil, nil // nexus would answer each with one INTERRUPT more
-		}
-		delete(g.interrupted, m.Request)
-		msg = g.yield(m)
+		given := g.yield(m)
+		return g.give(m.Request, given, given == msg && m.Options != nil), nil
 	case *wamp.Error:
 		if m.Type != wamp.INVOCATION { // nexus would end the session, and let its calls run
-			return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "ERROR for a %s is not for a router", m.Type)
+			return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "ERROR for a %s is not for a router", m.Type)
 		}
-		delete(g.interrupted, m.Request)
 		g.calleeError(m)
+		return g.give(m.Request, m, false), nil
 	case *wamp.Goodbye:
 		g.account.hears(m)
-		return append(g.cancelCalls(), m), nil, nil
 	default:
-		return nil, nil, wire.Errorf(wire.ErrProtocolViolation, "%s is not for a router", msg.MessageType())
+		return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "%s is not for a router", msg.MessageType())
 	}
 	if answer != nil {
-		return nil, answer, nil
+		return verdict{answer: answer}, nil
 	}
-	g.passing[0] = msg
-	return g.passing[:], nil, nil
+	return verdict{msg: msg}, nil
 }
 
 // refuse answers a request with an error.
@@ -162,6 +191,9 @@ func (g *guard) hello(m *wamp.Hello) (wamp.Message, error) {
 	roles := announced(m.Details["roles"])
 	subscriber := wamp.DictChild(roles, "subscriber")
 	g.toldPublisher = wamp.DictChild(subscriber, "features")["publisher_identification"] == true
+	callee := wamp.DictChild(wamp.DictChild(roles, "callee"), "features")
+	g.interruptible = callee["call_canceling"] == true
+	g.streams = g.interruptible && callee["progressive_call_results"] == true
 	details := wamp.Dict{"authmethods": wamp.List{g.identity.Method}, "roles": roles}
 	if agent, ok := m.Details["agent"].(string); ok && len(agent) <= 64 {
 		details["agent"] = agent
@@ -218,28 +250,11 @@ func passthru(options wamp.Dict) bool {
 	return false
 }
 
-// cancelCalls ends the calls in flight: nexus tells callees nothing when their
-// caller leaves.
-func (g *guard) cancelCalls() []wamp.Message {
-	var cancels []wamp.Message
-	for id := range g.calls {
-		cancels = append(cancels, &wamp.Cancel{Request: id, Options: cancelMode})
-	}
-	clear(g.calls)
-	return cancels
-}
-
 // Closed implements transport.Guard.
 func (g *guard) Closed() []wamp.Message {
+	last := g.depart()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return nil
-	}
-	g.closed = true
-	for _, r := range g.registrations {
-		g.directory.remove(string(r.uri))
-	}
 	g.audience.leave(g.session)
-	return g.cancelCalls()
+	return last
 }

@@ -18,11 +18,13 @@ import (
 // passed as a router would, so that the guard gets into every state.
 type judge struct {
 	*guard
-	t    *testing.T
-	next wamp.ID
+	t     *testing.T
+	next  wamp.ID
+	ready chan struct{} // closed once there is a peer
 }
 
 func (j *judge) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+	<-j.ready
 	pass, answer, err = j.guard.Inbound(msg)
 	if err != nil {
 		return pass, answer, err
@@ -30,7 +32,7 @@ func (j *judge) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	for _, m := range pass {
 		j.check(m)
 		if out := j.answer(m); out != nil {
-			j.Queued(j.Outbound(out))
+			j.Outbound(out, func(wamp.Message) {})
 		}
 	}
 	if answer != nil && answer.MessageType() != wamp.ERROR {
@@ -121,6 +123,7 @@ func FuzzGuard(f *testing.F) {
 		{wamp.PUBLISH, 1, wamp.Dict{"ppt_scheme": "x_a", "ppt_serializer": 1, "acknowledge": true}, "a.b"},
 		{wamp.CALL, 2, wamp.Dict{"progress": true, "timeout": 1}, "wamp.session.add_testament", wamp.List{"a.b", wamp.List{}, none}},
 		{wamp.REGISTER, 3, wamp.Dict{"invoke": "foo", "match": "prefix"}, "a.b"}, {wamp.REGISTER, 4, none, "a.c"}, {wamp.REGISTER, 5, none, "a.c"},
+		{wamp.CALL, 11, none, "a.b"}, {wamp.CALL, 12, none, "a.c"}, {wamp.YIELD, 1, wamp.Dict{"progress": true}}, {wamp.YIELD, 1, none}, {wamp.CANCEL, 12, none},
 		{wamp.SUBSCRIBE, 6, wamp.Dict{"match": "wildcard"}, "a..c"}, {wamp.UNREGISTER, 7, 5}, {wamp.UNSUBSCRIBE, 8, 1},
 		{wamp.YIELD, 9, wamp.Dict{"progress": true}}, {wamp.YIELD, 9, wamp.Dict{"ppt_scheme": 1}},
 		{wamp.ERROR, wamp.INVOCATION, 10, none, "wamp.error.not_authorized"}, {wamp.CANCEL, 2, wamp.Dict{"mode": "kill"}},
@@ -141,7 +144,7 @@ func FuzzGuard(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, codec uint8, data []byte) {
 		near, far := net.Pipe()
-		j := &judge{guard: guardOf(Identity{}), t: t}
+		j := &judge{guard: guardOf(Identity{Role: roleOwner}), t: t, ready: make(chan struct{})}
 		j.limits = SessionLimits{Calls: 3, Registrations: 2, Subscriptions: 2}
 		go func() {
 			go func() { _, _ = io.Copy(io.Discard, near) }()
@@ -153,10 +156,12 @@ func FuzzGuard(f *testing.F) {
 			_ = far.Close()
 			return // the peer was gone before the handshake was over
 		}
+		j.peer = transport.NewPeer(conn, func() {})
+		close(j.ready)
 		hang := time.AfterFunc(patienceOfTests, func() { panic("the connection does not end") })
 		defer hang.Stop()
 		drain(conn)
-		if left := j.directory.describe(""); len(left) != 0 || len(j.calls) != 0 {
+		if left := j.directory.describe(""); len(left) != 0 || len(j.calls)+len(j.invocations) != 0 {
 			t.Errorf("a peer that is gone leaves %v and %v", left, j.calls)
 		}
 	})

@@ -93,7 +93,7 @@ func (r *raw) invocation(m []any) (wrong string) {
 
 func (r *raw) result(m []any) (wrong string) {
 	id, _ := m[1].(int64)
-	c, ok := r.waiting[id].(*call)
+	c, ok := r.waiting[id].(*placed)
 	if !ok {
 		return "an answer to nothing"
 	}
@@ -111,7 +111,7 @@ func (r *raw) failed(m []any) (wrong string) {
 	args, _ := m[len(m)-1].([]any)
 	uri, _ := m[4].(string)
 	switch what := r.take(m[2]).(type) {
-	case *call:
+	case *placed:
 		r.world.end(r.tokens[what], what, uri, args)
 		return ""
 	case *registration:

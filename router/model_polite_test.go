@@ -150,7 +150,7 @@ func (p *polite) rnd2() int { return int(p.world.tick() % 5) }
 
 func (p *polite) call(procedure string, progress, cancels bool, after time.Duration) {
 	var token string
-	var c *call
+	var c *placed
 	p.under(func() { token, c = p.world.call(&p.member, procedure, progress) })
 	ctx, stop := context.WithCancel(p.b.ctx())
 	defer stop()

@@ -20,10 +20,10 @@ type raw struct {
 	say     *rand.Rand // of the goroutine that says
 	listen  *rand.Rand
 	request int
-	waiting map[int64]any // by request: *subscription, *registration, *call, or what to do
+	waiting map[int64]any // by request: *subscription, *registration, *placed, or what to do
 	subs    map[int64]*subscription
 	regs    map[int64]*registration
-	tokens  map[*call]string
+	tokens  map[*placed]string
 	invoked []*invoked
 	ignored int // invocations that get no answer
 	over    sync.Once
@@ -36,7 +36,7 @@ type invoked struct {
 	request  int64
 	token    any
 	progress bool
-	call     *call
+	call     *placed
 }
 
 func (w *world) newRaw(b *bench, rnd *rand.Rand, id int, c transport.Codec) actor {
@@ -44,7 +44,7 @@ func (w *world) newRaw(b *bench, rnd *rand.Rand, id int, c transport.Codec) acto
 		member: member{id: id}, world: w, w: b.wild(ways[rnd.IntN(len(ways))], c),
 		say: rnd, listen: rand.New(rand.NewPCG(rnd.Uint64(), 0)),
 		waiting: map[int64]any{}, subs: map[int64]*subscription{}, regs: map[int64]*registration{},
-		tokens: map[*call]string{}, done: make(chan struct{}),
+		tokens: map[*placed]string{}, done: make(chan struct{}),
 	}
 	_ = r.w.nc.SetDeadline(time.Now().Add(3 * patienceOfTests))
 	r.w.greet(everyRole)
@@ -159,7 +159,7 @@ func (r *raw) call() []any {
 
 func (r *raw) cancel() []any {
 	for id, what := range r.waiting {
-		if c, ok := what.(*call); ok && c.canceled == 0 {
+		if c, ok := what.(*placed); ok && c.canceled == 0 {
 			c.canceled = r.world.tick()
 			return []any{wamp.CANCEL, id, wamp.Dict{"mode": []string{"skip", "kill", "killnowait"}[r.say.IntN(3)]}}
 		}

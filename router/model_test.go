@@ -18,7 +18,7 @@ type world struct {
 	mu            sync.Mutex
 	clock         int64
 	publications  map[string]*publication
-	calls         map[string]*call
+	calls         map[string]*placed
 	subscriptions []*subscription
 	registrations []*registration
 	wrong         []string
@@ -55,7 +55,7 @@ type subscription struct {
 
 type registration struct{ lease }
 
-type call struct {
+type placed struct {
 	by             *member
 	procedure      string
 	wantsProgress  bool
@@ -67,7 +67,7 @@ type call struct {
 }
 
 func newWorld() *world {
-	return &world{publications: map[string]*publication{}, calls: map[string]*call{}, settling: make(chan struct{})}
+	return &world{publications: map[string]*publication{}, calls: map[string]*placed{}, settling: make(chan struct{})}
 }
 
 // tick is the next moment. w.mu is held, as in everything that follows.
@@ -104,21 +104,21 @@ func (w *world) register(by *member, procedure string) *registration {
 	return r
 }
 
-func (w *world) call(by *member, procedure string, progress bool) (token string, c *call) {
+func (w *world) call(by *member, procedure string, progress bool) (token string, c *placed) {
 	by.sent++
 	token = fmt.Sprintf("%d.%d", by.id, by.sent)
-	c = &call{by: by, procedure: procedure, wantsProgress: progress, sent: w.tick()}
+	c = &placed{by: by, procedure: procedure, wantsProgress: progress, sent: w.tick()}
 	w.calls[token] = c
 	return token, c
 }
 
 // invoke notes that a callee got a call.
-func (w *world) invoke(token any) *call {
+func (w *world) invoke(token any) *placed {
 	name, _ := token.(string)
 	c := w.calls[name]
 	if c == nil {
 		w.wrongf("an INVOCATION of a call that nobody made: %v", token)
-		return &call{by: &member{}}
+		return &placed{by: &member{}}
 	}
 	if c.invoked++; c.invoked > 1 {
 		w.wrongf("call %s was delivered %d times", name, c.invoked)
@@ -127,7 +127,7 @@ func (w *world) invoke(token any) *call {
 }
 
 // step notes a progressive result; they are numbered from 0.
-func (w *world) step(c *call, args []any) {
+func (w *world) step(c *placed, args []any) {
 	if !c.wantsProgress || len(args) != 1 || args[0] != int64(c.progress) {
 		w.wrongf("progress %v where %d is due (asked for: %v)", args, c.progress, c.wantsProgress)
 	}
@@ -135,7 +135,7 @@ func (w *world) step(c *call, args []any) {
 }
 
 // end notes how a call ended; a result must be its own.
-func (w *world) end(token string, c *call, uri string, args []any) {
+func (w *world) end(token string, c *placed, uri string, args []any) {
 	if c.ended != 0 {
 		w.wrongf("call %s ended twice: %q, then %q", token, c.uri, uri)
 	}

@@ -28,28 +28,31 @@ var routerRoles = wamp.Dict{
 const maxInterrupted = 1024
 
 // Outbound implements transport.Guard.
-func (g *guard) Outbound(msg wamp.Message) wamp.Message {
+func (g *guard) Outbound(msg wamp.Message, queue func(wamp.Message)) {
+	if msg = g.outbound(msg, queue); msg != nil {
+		queue(msg)
+	}
+}
+
+// outbound is what is still to be queued: nothing may come between a grant and what
+// it grants.
+func (g *guard) outbound(msg wamp.Message, queue func(wamp.Message)) wamp.Message {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch m := msg.(type) {
 	case *wamp.Welcome:
 		g.account.welcome(m.ID)
-		if g.session = m.ID; !g.closed {
+		if g.session = m.ID; !g.parted {
 			g.audience.enter(m.ID, g)
 		}
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
 	case *wamp.Result:
-		if !g.calls[m.Request] { // it has been answered otherwise
+		if !g.routed(m.Request, m.Details["progress"] != true) {
 			return nil
-		}
-		if m.Details["progress"] != true {
-			delete(g.calls, m.Request)
 		}
 	case *wamp.Error:
 		return g.outboundError(m)
-	case *wamp.Event:
-		g.event(m)
 	case *wamp.Invocation:
 		g.invocation(m)
 	case *wamp.Interrupt:
@@ -57,32 +60,39 @@ func (g *guard) Outbound(msg wamp.Message) wamp.Message {
 			clear(g.interrupted)
 		}
 		put(&g.interrupted, m.Request, true)
-	case *wamp.Published:
-		if id, ok := g.published[m.Request]; ok {
-			m.Publication = id
-			delete(g.published, m.Request)
-		}
 	case *wamp.Registered:
 		r := g.asked[m.Request]
 		delete(g.asked, m.Request)
-		if !g.closed {
+		queue(m)
+		if !g.parted {
 			put(&g.registrations, m.Registration, r)
-			g.directory.add(string(r.uri))
+			g.directory.add(r.uri, listener{g, m.Registration}, r.alone)
 		}
+		return nil
+	case *wamp.Subscribed:
+		g.subscribed(m, queue)
+		return nil
+	case *wamp.Unsubscribed:
+		g.unsubscribed(g.asked[m.Request].id) // it may have been granted once more meanwhile
+		delete(g.asked, m.Request)
 	}
 	return msg
 }
 
-// event adds who published it, and the id that its publisher is told.
-func (g *guard) event(m *wamp.Event) {
-	p := transport.PayloadOf(m)
-	if p == nil {
-		return
+// routed reports whether nexus has the call that it answers, and nobody has answered
+// it otherwise. The last answer ends it.
+func (g *guard) routed(request wamp.ID, last bool) bool {
+	c := g.calls[request]
+	if c == nil || c.callee.guard != nil {
+		return false
 	}
-	m.Publication = p.Publication
-	if g.toldPublisher {
-		m.Details = with(m.Details, p.Sender)
+	if last {
+		delete(g.calls, request)
+		if c.shared {
+			g.shared--
+		}
 	}
+	return true
 }
 
 // invocation adds who calls.
@@ -115,18 +125,12 @@ func (g *guard) disclosed(as *wamp.Dict, part string) wamp.Dict {
 
 func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 	switch m.Type {
-	case wamp.SUBSCRIBE, wamp.REGISTER:
-		if g.asked[m.Request].pattern {
-			g.patterns--
-		}
+	case wamp.SUBSCRIBE, wamp.UNSUBSCRIBE, wamp.REGISTER:
 		delete(g.asked, m.Request)
-	case wamp.PUBLISH:
-		delete(g.published, m.Request)
 	case wamp.CALL:
-		if !g.calls[m.Request] {
+		if !g.routed(m.Request, true) {
 			return nil
 		}
-		delete(g.calls, m.Request)
 	}
 	if m.Error == wire.ErrAuthorization { // nexus's name for what our authorizer refuses
 		m.Error = wire.ErrNotAuthorized

@@ -17,29 +17,42 @@ const (
 	uriTooLong = "the URI is too long"
 )
 
-func (g *guard) publish(m *wamp.Publish) (drop bool, answer wamp.Message) {
+// publish says what becomes of a PUBLISH.
+func (g *guard) publish(m *wamp.Publish) verdict {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
-	ack := options["acknowledge"] == true
-	long, unclear := len(m.Topic) > wire.MaxURI, unclearList(m.Options)
+	answer := g.unpublishable(m, passthru(options))
 	switch {
-	case !passthru(options) && !long && unclear == "":
-		if p := transport.PayloadOf(m); p != nil {
-			p.Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
-			if p.Publication = newPublication(); ack {
-				put(&g.published, m.Request, p.Publication)
-			}
-		}
-		return false, nil
-	case ack && long:
-		return true, refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
-	case ack && unclear != "":
-		return true, refuse(m, m.Request, wire.ErrInvalidArgument, unclear+" is a list, of ids or names, that is not empty")
-	case ack:
-		return true, refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
+	case answer == nil:
+		transport.PayloadOf(m).Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
+		return verdict{msg: m, ours: g.audience}
+	case options["acknowledge"] == true:
+		return verdict{answer: answer}
 	}
-	return true, nil // WAMP gives an unacknowledged PUBLISH no answer
+	return verdict{} // WAMP gives an unacknowledged PUBLISH no answer
+}
+
+// unpublishable answers a PUBLISH that is not to be made.
+func (g *guard) unpublishable(m *wamp.Publish, passthru bool) wamp.Message {
+	if len(m.Topic) > wire.MaxURI {
+		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
+	}
+	if !g.audience.heard(m.Topic) { // else it was checked
+		if err := wire.CheckURI(string(m.Topic)); err != nil {
+			return refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
+		}
+	}
+	if unclear := unclearList(m.Options); unclear != "" {
+		return refuse(m, m.Request, wire.ErrInvalidArgument, unclear+" is a list, of ids or names, that is not empty")
+	}
+	if passthru {
+		return refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
+	}
+	if err := g.rights.judge(g.identity, m); err != nil {
+		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
+	}
+	return nil
 }
 
 // unclearList names the option that is no list of whom an event is for, or not
@@ -64,7 +77,67 @@ func unclearList(options wamp.Dict) string {
 	return ""
 }
 
-func (g *guard) call(m *wamp.Call) wamp.Message {
+func (g *guard) call(m *wamp.Call) verdict {
+	if answer := g.callable(m); answer != nil {
+		return verdict{answer: answer}
+	}
+	c := &call{caller: g, request: m.Request, shared: !wire.Reserved(string(m.Procedure))}
+	if c.shared && g.shared == 0 && !g.parted { // else it might overtake another
+		c.callee = g.directory.callee(m.Procedure)
+	}
+	v := verdict{msg: m}
+	switch {
+	case c.callee.guard != nil: // nexus would ask the authorizer
+		if err := g.rights.judge(g.identity, m); err != nil {
+			return verdict{answer: refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())}
+		}
+		v.ours = c
+	case c.shared:
+		g.shared++
+	}
+	put(&g.calls, m.Request, c)
+	if p := transport.PayloadOf(m); p != nil {
+		p.Sender = g.disclosed(&g.asCaller, "caller")
+	}
+	return v
+}
+
+// cancel judges a CANCEL.
+func (g *guard) cancel(m *wamp.Cancel) verdict {
+	c := g.calls[m.Request]
+	switch {
+	case c == nil:
+		return verdict{}
+	case c.callee.guard != nil:
+		delete(g.calls, m.Request)
+		return verdict{msg: m, ours: c}
+	}
+	// With "kill" nexus forgets the caller when the callee disconnects.
+	m.Options = cancelMode
+	return verdict{msg: m}
+}
+
+// give judges the answer to an invocation, of which more may follow.
+func (g *guard) give(invocation wamp.ID, msg wamp.Message, more bool) verdict {
+	if invocation >= transport.NexusIDs {
+		if more && g.interrupted[invocation] {
+			return verdict{} // nexus would answer each with one INTERRUPT more
+		}
+		delete(g.interrupted, invocation)
+		return verdict{msg: msg}
+	}
+	c := g.invocations[invocation]
+	if c == nil { // nobody waits for it any more
+		return verdict{}
+	}
+	if !more {
+		delete(g.invocations, invocation)
+	}
+	return verdict{msg: msg, ours: c}
+}
+
+// callable answers a CALL that is not to be made.
+func (g *guard) callable(m *wamp.Call) wamp.Message {
 	options := m.Options
 	// Not "timeout": nexus's timers outlive its dealer, and the process then
 	// dies of a send on a closed channel. Our clients CANCEL.
@@ -83,14 +156,10 @@ func (g *guard) call(m *wamp.Call) wamp.Message {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
 	case g.account.ledger.draining.Load():
 		return refuse(m, m.Request, string(wamp.CloseSystemShutdown), "the router is going down")
-	case g.calls[m.Request]:
+	case g.calls[m.Request] != nil:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.calls) >= g.limits.Calls:
 		return g.account.tooMany(m, m.Request, limitCalls, "calls in flight", g.limits.Calls)
-	}
-	put(&g.calls, m.Request, true)
-	if p := transport.PayloadOf(m); p != nil {
-		p.Sender = g.disclosed(&g.asCaller, "caller")
 	}
 	return nil
 }
@@ -109,11 +178,16 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
 	}
 	m.Options = wamp.Dict{"match": match}
-	pattern := match != wamp.MatchExact
-	if pattern {
-		g.patterns++
+	put(&g.asked, m.Request, request{uri: m.Topic, match: match})
+	return nil
+}
+
+func (g *guard) unsubscribe(m *wamp.Unsubscribe) wamp.Message {
+	if _, inFlight := g.asked[m.Request]; inFlight {
+		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	}
-	put(&g.asked, m.Request, request{uri: m.Topic, pattern: pattern})
+	g.unsubscribed(m.Subscription)
+	put(&g.asked, m.Request, request{id: m.Subscription})
 	return nil
 }
 
@@ -145,7 +219,9 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 	case len(g.registrations)+g.open(true) >= g.limits.Registrations:
 		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
 	}
-	put(&g.asked, m.Request, request{uri: m.Procedure, callee: true, caller: m.Options["disclose_caller"] == true})
+	put(&g.asked, m.Request, request{
+		uri: m.Procedure, callee: true, caller: m.Options["disclose_caller"] == true, alone: invoke == "single",
+	})
 	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
 	return nil
 }
@@ -155,7 +231,7 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 func (g *guard) open(callee bool) int {
 	n := 0
 	for _, r := range g.asked {
-		if r.callee == callee {
+		if r.callee == callee && r.id == 0 {
 			n++
 		}
 	}
@@ -178,7 +254,7 @@ func (g *guard) unregister(m *wamp.Unregister) wamp.Message {
 		return refuse(m, m.Request, wire.ErrNoSuchRegistration, "not a registration of this session")
 	}
 	delete(g.registrations, m.Registration)
-	g.directory.remove(string(r.uri))
+	g.directory.remove(r.uri, g)
 	return nil
 }
 

@@ -96,8 +96,6 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		RequireLocalAuth:  true,
 		RequireLocalAuthz: true,
 		MetaStrict:        true,
-
-		PublishFilterFactory: r.audience.newDelivery,
 	}}}, noLog{})
 	if err != nil {
 		return nil, err

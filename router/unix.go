@@ -218,6 +218,6 @@ type doorkeeper struct{ reason error }
 func (d doorkeeper) Inbound(wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
 	return nil, nil, d.reason
 }
-func (d doorkeeper) Outbound(msg wamp.Message) wamp.Message { return msg }
-func (d doorkeeper) Queued(wamp.Message)                    {}
-func (d doorkeeper) Closed() []wamp.Message                 { return nil }
+func (d doorkeeper) Outbound(msg wamp.Message, queue func(wamp.Message)) { queue(msg) }
+func (d doorkeeper) Drained()                                            {}
+func (d doorkeeper) Closed() []wamp.Message                              { return nil }

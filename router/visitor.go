@@ -150,11 +150,11 @@ func (g greeter) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mes
 	return g.Guard.Inbound(msg)
 }
 
-func (g greeter) Outbound(msg wamp.Message) wamp.Message {
+func (g greeter) Outbound(msg wamp.Message, queue func(wamp.Message)) {
 	if _, ok := msg.(*wamp.Welcome); ok && g.visitor.leave(true) {
 		g.welcome()
 	}
-	return g.Guard.Outbound(msg)
+	g.Guard.Outbound(msg, queue)
 }
 
 func (g greeter) Closed() []wamp.Message {

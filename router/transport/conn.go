@@ -54,10 +54,12 @@ type Guard interface {
 	// answer back to the peer (either may be nil), and an error ends the
 	// connection; a *wire.Error is said to the peer first.
 	Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error)
-	// Outbound sees what the router sends and may replace it, or drop it: nil.
-	Outbound(msg wamp.Message) wamp.Message
-	// Queued sees it again once it has its place in the queue.
-	Queued(msg wamp.Message)
+	// Outbound sees what the router sends, and has it queued, or something else, or
+	// nothing.
+	Outbound(msg wamp.Message, queue func(wamp.Message))
+	// Drained is called by the reader before it waits for more, or hands something
+	// on.
+	Drained()
 	// Closed returns what the router must still hear once the peer is gone.
 	Closed() []wamp.Message
 }

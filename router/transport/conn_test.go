@@ -670,8 +670,8 @@ type lastWords struct{ n int }
 func (lastWords) Inbound(m wamp.Message) ([]wamp.Message, wamp.Message, error) {
 	return []wamp.Message{m}, nil, nil
 }
-func (lastWords) Outbound(m wamp.Message) wamp.Message { return m }
-func (lastWords) Queued(wamp.Message)                  {}
+func (lastWords) Outbound(m wamp.Message, queue func(wamp.Message)) { queue(m) }
+func (lastWords) Drained()                                          {}
 func (g lastWords) Closed() (last []wamp.Message) {
 	for i := range g.n {
 		last = append(last, &wamp.Cancel{Request: wamp.ID(i), Options: wamp.Dict{}})

@@ -44,12 +44,20 @@ func (e *ear) attend(c *Conn) {
 
 func (e *ear) Read(b []byte) (int, error) {
 	for len(b) > 0 {
+		e.drained()
 		n, err := e.read(b)
 		if again, err := e.after(n, err); !again {
 			return n, err
 		}
 	}
 	return 0, nil
+}
+
+// drained is before anything is awaited.
+func (e *ear) drained() {
+	if e.c != nil && e.c.guard != nil {
+		e.c.guard.Drained()
+	}
 }
 
 func (e *ear) read(b []byte) (int, error) {

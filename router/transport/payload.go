@@ -16,8 +16,6 @@ type Payload struct {
 	// Sender tells who published or called, as details of an EVENT or INVOCATION.
 	// Many may read it, nobody may write to it.
 	Sender wamp.Dict
-	// Publication is the id of what is published.
-	Publication wamp.ID
 
 	codec Codec
 	depth int
@@ -78,10 +76,11 @@ func (p *Payload) Empty() bool { return p.count == 0 }
 // shortBytes is how long a payload may be to be encoded anywhere, in bytes.
 const shortBytes = 4 << 10
 
-// Quick reports whether p costs little to encode for the session of c.
-func (p *Payload) Quick(c *Conn) bool {
-	return p.codec == c.codec || len(p.raw) <= shortBytes || p.form(c.codec).payload.Load() != nil
-}
+// Len is how many bytes it has.
+func (p *Payload) Len() int { return len(p.raw) }
+
+// Short reports whether the payload costs little to encode for any serializer.
+func (p *Payload) Short() bool { return len(p.raw) <= shortBytes }
 
 // Unpack decodes the payload of msg, if it has one, into its arguments.
 func Unpack(msg wamp.Message) error {

@@ -21,11 +21,11 @@ type Peer struct {
 	*Conn
 	inbox
 	pumping   atomic.Bool
-	announced atomic.Int64  // messages that nexus has sent, or is about to
-	dirty     atomic.Bool   // something was delivered that is not yet written
-	wake      chan struct{} // and the pump is told
-	flushed   int64         // messages, with the lock of Conn
-	told      atomic.Int64  // what the router is told in the session's name
+	announced atomic.Int64 // messages that nexus has sent, or is about to
+	marked    atomic.Bool  // somebody will write what was put
+	givenUp   atomic.Bool  // no publisher waits for its peer
+	abreast   atomic.Int64 // bytes that had been written when little waited
+	told      atomic.Int64 // what the router is told in the session's name
 	closeOnce sync.Once
 	closed    chan struct{} // by nexus
 	onEnd     func()
@@ -37,7 +37,7 @@ type Peer struct {
 func NewPeer(c *Conn, onEnd func()) *Peer {
 	return &Peer{
 		Conn: c, inbox: newInbox(), onEnd: onEnd, restAfter: time.Second,
-		wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		closed: make(chan struct{}),
 	}
 }
 
@@ -77,16 +77,10 @@ func (p *Peer) pump() {
 func (p *Peer) run() {
 	rest, busy := time.NewTimer(p.restAfter), true
 	defer rest.Stop()
-	var crowd crowd
 	for {
 		select {
 		case msg := <-p.ch:
 			p.take(msg)
-			busy = true
-		case <-p.wake:
-			crowd.await()
-			p.dirty.Store(false)
-			crowd.written(p.flushAll())
 			busy = true
 		case <-p.closed:
 			p.finish()
@@ -101,34 +95,25 @@ func (p *Peer) run() {
 	}
 }
 
-// crowd makes a pump wait for more where events come in crowds: to write each of
-// them by itself costs more than to make it. An event that comes alone, or after
-// a pause, is written at once.
-type crowd struct {
-	at   time.Time // of the last write
-	many bool      // it was more than one message
-}
+// NexusIDs is what is added to the ids of invocations that come from nexus, so that
+// those of its guard, from 1, are others.
+const NexusIDs = 1 << 32
 
-// crowdPause is how long a crowd is awaited.
-const crowdPause = time.Millisecond
-
-func (c *crowd) await() {
-	if c.many && time.Since(c.at) < crowdPause {
-		time.Sleep(crowdPause)
+// renumbered adds to the id of an invocation.
+func renumbered(msg wamp.Message, by int64) wamp.Message {
+	switch m := msg.(type) {
+	case *wamp.Invocation:
+		m.Request = wamp.ID(int64(m.Request) + by)
+	case *wamp.Interrupt:
+		m.Request = wamp.ID(int64(m.Request) + by)
+	case *wamp.Yield:
+		m.Request = wamp.ID(int64(m.Request) + by)
+	case *wamp.Error:
+		if m.Type == wamp.INVOCATION {
+			m.Request = wamp.ID(int64(m.Request) + by)
+		}
 	}
-}
-
-func (c *crowd) written(messages int64) { c.at, c.many = time.Now(), messages > 1 }
-
-// flushAll writes what is queued, and says how many messages were queued since
-// the last time.
-func (p *Peer) flushAll() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := p.sent.Messages - p.flushed
-	p.flushed = p.sent.Messages
-	p.flush()
-	return n
+	return msg
 }
 
 func (p *Peer) take(msg wamp.Message) {
@@ -156,7 +141,7 @@ func (p *Peer) rests() bool {
 		isClosed = true
 	default:
 	}
-	if p.announced.Load() == 0 && !p.dirty.Load() && !isClosed {
+	if p.announced.Load() == 0 && !isClosed {
 		return true
 	}
 	return !p.pumping.CompareAndSwap(false, true)
@@ -184,23 +169,66 @@ func (p *Peer) drain(deliver func(wamp.Message)) {
 
 // deliver queues msg or ends the session: nothing is skipped.
 func (p *Peer) deliver(msg wamp.Message) {
-	if p.guard != nil {
-		if msg = p.guard.Outbound(msg); msg == nil {
-			return
-		}
+	queue := func(msg wamp.Message) { p.queue(msg) }
+	if p.guard == nil {
+		queue(msg)
+		return
 	}
-	if p.queue(msg) && p.guard != nil {
-		p.guard.Queued(msg)
-	}
+	p.guard.Outbound(renumbered(msg, NexusIDs), queue)
 }
 
-// Deliver queues msg without nexus and the guard, in the place where it is
-// called. Nobody keeps msg.
-func (p *Peer) Deliver(msg wamp.Message) {
-	if p.queue(msg) && p.dirty.CompareAndSwap(false, true) {
-		p.pump()
-		signal(p.wake)
+// Deliver queues an event without nexus and the guard, as Put does. What cannot be
+// delivered ends the session. It reports whether the event was queued.
+func (p *Peer) Deliver(msg *wamp.Event) bool { return p.queue(msg) }
+
+// Prepare encodes the arguments of msg for the other end, which may take long.
+func (p *Peer) Prepare(msg wamp.Message) error {
+	if payload := PayloadOf(msg); payload != nil {
+		_, err := payload.in(p.codec)
+		return err
 	}
+	return nil
+}
+
+// Prepared reports whether Prepare has nothing to do.
+func (p *Peer) Prepared(msg wamp.Message) bool {
+	payload := PayloadOf(msg)
+	return payload == nil || payload.codec == p.codec || payload.form(p.codec).payload.Load() != nil
+}
+
+// Put queues msg without nexus and the guard, to be written by FlushMarked or
+// Flush. Nobody keeps msg. It is a *wire.Error where too much waits already, and
+// ErrClosed where the connection has ended.
+func (p *Peer) Put(msg wamp.Message) error {
+	ok, err := p.offer(msg, p.writeMuch)
+	switch {
+	case ok:
+		return err
+	case err == nil:
+		return p.slow()
+	}
+	return ErrClosed
+}
+
+// Answer is Put for what the session cannot do without: where too much waits for
+// it, that ends it.
+func (p *Peer) Answer(msg wamp.Message) error {
+	err := p.Put(msg)
+	if fault, isSlow := err.(*wire.Error); isSlow {
+		p.cut(fault)
+		return ErrClosed
+	}
+	return err
+}
+
+// Mark reports whether it is up to who asks to call FlushMarked: else somebody does
+// that soon.
+func (p *Peer) Mark() bool { return p.marked.CompareAndSwap(false, true) }
+
+// FlushMarked writes what was put before.
+func (p *Peer) FlushMarked() {
+	p.marked.Store(false)
+	p.Flush()
 }
 
 // queue queues msg. What cannot be delivered is answered to its caller, or ends
@@ -255,20 +283,22 @@ func (p *Peer) fail(call wamp.ID, why error) {
 		p.cut(fault)
 		return
 	}
-	var instead wamp.Message = &wamp.Error{
+	instead := &wamp.Error{
 		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
 		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
 	}
-	if p.guard != nil {
-		if instead = p.guard.Outbound(instead); instead == nil {
+	end := func(instead wamp.Message) {
+		if _, err := p.offer(instead, nil); err != nil {
+			p.cut(asFault(err, instead))
 			return
 		}
+		p.tellRouter(&wamp.Cancel{Request: call, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
 	}
-	if _, err := p.offer(instead, nil); err != nil {
-		p.cut(asFault(err, instead))
+	if p.guard == nil {
+		end(instead)
 		return
 	}
-	p.tellRouter(&wamp.Cancel{Request: call, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
+	p.guard.Outbound(instead, end)
 }
 
 // maxTold bounds the messages of tellRouter that wait.

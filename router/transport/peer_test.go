@@ -74,7 +74,8 @@ func TestPumpRests(t *testing.T) {
 	peer.restAfter = time.Nanosecond
 	for i := range 5000 {
 		if i%3 == 0 {
-			peer.Deliver(event(i, 1))
+			_ = peer.Put(event(i, 1))
+			peer.Flush()
 		} else {
 			peer.Send() <- event(i, 1)
 		}

@@ -13,6 +13,9 @@ import (
 // read delivers what the peer sends until the connection ends.
 func (c *Conn) read() {
 	err := c.readAll()
+	if c.guard != nil {
+		c.guard.Drained()
+	}
 	fault, isFault := errors.AsType[*wire.Error](err)
 	parted, hasParted := errors.AsType[*partedError](err)
 	switch {
@@ -64,6 +67,9 @@ func (c *Conn) hand(size int, msgs ...wamp.Message) error {
 		}
 	}
 	for _, msg := range msgs {
+		if c.guard != nil {
+			msg = renumbered(msg, -NexusIDs)
+		}
 		if err := c.give(msg); err != nil {
 			return err
 		}
@@ -113,6 +119,7 @@ func (c *Conn) readAll() error {
 // Limits.Stall.
 func (c *Conn) awaitRead() {
 	for c.guard != nil && c.lags() {
+		c.guard.Drained()
 		select {
 		case <-c.room:
 		case <-c.recv.deaf:
@@ -151,6 +158,9 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 			return err
 		}
 		runtime.Gosched() // what is refused waits for nobody: it may not crowd out the others
+	}
+	if len(pass) > 0 {
+		c.guard.Drained()
 	}
 	err = c.hand(len(payload), pass...)
 	clear(pass) // it is the guard's, and an idle session holds nothing of its last message

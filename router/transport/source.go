@@ -109,6 +109,7 @@ func (s *source) fill() error {
 		*s.buf = append((*s.buf)[:0], (*s.buf)[s.pos:]...)
 		s.pos = 0
 	}
+	s.in.drained()
 	for {
 		if s.raw == nil {
 			s.hold()

@@ -113,19 +113,23 @@ func (c *Conn) writeSoon() {
 	}
 }
 
+// maxRounds is how often who writes looks for what others have queued meanwhile: it
+// has something else to do.
+const maxRounds = 16
+
 // flush writes what is queued as far as the socket takes it without waiting,
 // and leaves the rest to somebody else. c.mu is held, but not meanwhile.
 func (c *Conn) flush() {
 	if !c.begin() {
 		return
 	}
-	for !c.spent() {
+	for rounds := 1; !c.spent(); rounds++ {
 		o := c.out.take()
 		c.mu.Unlock()
 		n, err := c.writeNow(&o)
 		c.mu.Lock()
 		c.wrote(n)
-		if err == nil && o.empty() && !c.veil.unsent() {
+		if err == nil && o.empty() && !c.veil.unsent() && rounds < maxRounds {
 			continue
 		}
 		go c.write(o) // an error is met there again

@@ -1,0 +1,127 @@
+package router
+
+import (
+	"math/rand/v2"
+
+	nexus "github.com/gammazero/nexus/v3/router"
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+)
+
+// delivery is an event on its way.
+type delivery struct {
+	by       *guard
+	filter   nexus.PublishFilter // the lists of the PUBLISH, nil if there are none
+	toSelf   bool
+	event    wamp.Event
+	payload  *transport.Payload
+	looks    bool            // for who lags
+	lagging  *transport.Peer // who does
+	withName wamp.Dict       // details that say the topic, and in withBoth also the publisher
+	withBoth wamp.Dict
+}
+
+// carry brings an event to whoever has subscribed to its topic.
+func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
+	m := msg.(*wamp.Publish)
+	p := delivery{
+		by: by, filter: nexus.NewSimplePublishFilter(m), toSelf: m.Options["exclude_me"] == false,
+		event:   wamp.Event{Publication: newPublication(), Arguments: m.Arguments, ArgumentsKw: m.ArgumentsKw},
+		payload: transport.PayloadOf(m),
+	}
+	if by.unseen += p.payload.Len() + eventBytes; by.unseen >= by.peer.LagStep() {
+		by.unseen, p.looks = 0, true
+	}
+	a.prepare(m)
+	a.mu.RLock()
+	for _, l := range a.topics[m.Topic] {
+		p.deliver(l, nil, p.payload.Sender)
+	}
+	for pattern, all := range a.patterns {
+		if !pattern.matches(m.Topic) {
+			continue
+		}
+		if p.withName == nil {
+			p.withName = wamp.Dict{"topic": m.Topic}
+			p.withBoth = with(wamp.Dict{"topic": m.Topic}, p.payload.Sender)
+		}
+		for _, l := range all {
+			p.deliver(l, p.withName, p.withBoth)
+		}
+	}
+	a.mu.RUnlock()
+	if m.Options["acknowledge"] == true {
+		_ = by.peer.Answer(&wamp.Published{Request: m.Request, Publication: p.event.Publication})
+		by.wrote(by.peer)
+	}
+	if p.lagging != nil {
+		by.Drained()
+		p.lagging.AwaitRoom()
+	}
+	return nil
+}
+
+// eventBytes is about what an EVENT has beside its payload.
+const eventBytes = 32
+
+// prepare encodes what takes long to encode for each serializer that somebody needs,
+// while nobody waits for it.
+func (a *audience) prepare(m *wamp.Publish) {
+	if transport.PayloadOf(m).Short() {
+		return
+	}
+	for next := a.unprepared(m); next != nil; next = a.unprepared(m) {
+		if next.Prepare(m) != nil { // whom it is delivered to finds the same
+			return
+		}
+	}
+}
+
+func (a *audience) unprepared(m *wamp.Publish) *transport.Peer {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	first := func(all []listener) *transport.Peer {
+		for _, l := range all {
+			if !l.peer.Prepared(m) {
+				return l.peer
+			}
+		}
+		return nil
+	}
+	found := first(a.topics[m.Topic])
+	for pattern, all := range a.patterns {
+		if found == nil && pattern.matches(m.Topic) {
+			found = first(all)
+		}
+	}
+	return found
+}
+
+// deliver queues the event for l, with details that depend on whether it wants to
+// know who published it.
+func (p *delivery) deliver(l listener, anonymous, named wamp.Dict) {
+	if l.guard == p.by && !p.toSelf || p.filter != nil && !p.filter.Allowed(l.asSession()) {
+		return
+	}
+	p.event.Subscription, p.event.Details = l.id, anonymous
+	if l.toldPublisher {
+		p.event.Details = named
+	}
+	if !l.peer.Deliver(&p.event) {
+		return
+	}
+	p.by.wrote(l.peer)
+	if p.looks && l.peer.Lags() {
+		p.lagging = l.peer
+	}
+}
+
+// asSession is what the lists of a PUBLISH are compared with.
+func (g *guard) asSession() *wamp.Session {
+	return &wamp.Session{ID: g.session, Details: wamp.Dict{"authid": g.identity.AuthID, "authrole": g.identity.Role}}
+}
+
+// newPublication is the id of a publication: random, WAMP specification,
+// section "IDs".
+func newPublication() wamp.ID { return wamp.ID(rand.Uint64N(wamp.MaxID) + 1) }
