@@ -79,6 +79,7 @@ type Router struct {
 
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
+	opts.Transport.Pace = &transport.Pace{}
 	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
 		log: opts.Log, name: opts.Name, limits: opts,
@@ -127,9 +128,10 @@ type greet func(net.Conn) (*transport.Conn, *account, error)
 // Serve accepts connections on ln until Close. The kernel names the peers of a
 // unix socket; those of any other come through the door.
 func (r *Router) Serve(ln net.Listener) error {
-	greet := r.greetStranger
+	greet, space := r.greetStranger, func() {}
 	if ln.Addr().Network() == "unix" {
-		greet = r.greetLocal
+		var queue arrivals
+		greet, space = r.greetLocal, func() { time.Sleep(queue.next(time.Now())) }
 	}
 	r.mu.Lock()
 	if r.closing {
@@ -148,6 +150,7 @@ func (r *Router) Serve(ln net.Listener) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
+		space()
 		if !r.track(nc) {
 			_ = nc.Close()
 			continue

@@ -20,6 +20,7 @@ type Limits struct {
 	Greeting  int           // bytes of one message until Welcomed, 0 is as Message
 	Depth     int           // how deep the payload of a message may nest
 	Queue     int           // bytes that may wait to be written
+	Pace      *Pace         // which connections keep together; nil is none
 	Backlog   *Backlog      // and on all connections together; nil is no bound
 	Handshake time.Duration // for the rawsocket handshake
 	Stall     time.Duration // how long the peer may read nothing of what is written
@@ -76,6 +77,7 @@ type Conn struct {
 	decoder   decoder // of the reader
 	in        *ear
 	received  atomic.Int64 // messages
+	asking    asking       // of the reader
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64

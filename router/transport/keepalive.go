@@ -46,6 +46,9 @@ func (e *ear) Read(b []byte) (int, error) {
 	for len(b) > 0 {
 		e.drained()
 		n, err := e.read(b)
+		if n < len(b) {
+			e.paused()
+		}
 		if again, err := e.after(n, err); !again {
 			return n, err
 		}
@@ -57,6 +60,13 @@ func (e *ear) Read(b []byte) (int, error) {
 func (e *ear) drained() {
 	if e.c != nil && e.c.guard != nil {
 		e.c.guard.Drained()
+	}
+}
+
+// paused is after there was nothing more to read.
+func (e *ear) paused() {
+	if e.c != nil {
+		e.c.asking.paused()
 	}
 }
 

@@ -137,6 +137,7 @@ func (s *source) readNow(fd uintptr) (ready bool) {
 	s.hold()
 	n, err := s.in.readNow(fd, s.free())
 	if err == error(errAgain{}) {
+		s.in.paused()
 		if s.waiting() == 0 {
 			s.release()
 		}

@@ -1,0 +1,75 @@
+package transport
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+)
+
+// Pace keeps a session that asks without a pause from taking the processors from the
+// others that share it: while others ask as well, it rests twice as long as it was
+// read. What nobody has read yet waits in its socket, and then at its own end.
+type Pace struct {
+	known  atomic.Int64 // how many have asked
+	latest atomic.Int64 // who has begun to ask, by number
+	at     atomic.Int64 // when that was, in ns
+	rests  atomic.Int64 // so often somebody has rested
+}
+
+const (
+	// stretch is how long one session is read at a time. What the kernel gives to a
+	// process at a time is ten times as long.
+	stretch = 250 * time.Microsecond
+	// company is how long who has asked counts as being there.
+	company = 10 * time.Millisecond
+	// glances is how many messages are read without a look at the clock.
+	glances = 8
+)
+
+// asking is how long a session was read without a pause, as its reader knows.
+type asking struct {
+	number int64
+	since  time.Time // zero: there was nothing to read
+	count  int
+}
+
+// keep notes that c asks for something, and has it rest when it is time to. What it
+// has done for others leaves before. Who is not Welcomed yet is no company.
+func (p *Pace) keep(c *Conn, msg wamp.Message) {
+	switch m := msg.(type) {
+	case *wamp.Yield:
+		if len(m.Options) == 0 { // others wait for it
+			return
+		}
+	case *wamp.Error:
+		return
+	}
+	a := &c.asking
+	switch {
+	case c.accepts.now.Load() != int64(c.accepts.most):
+		return
+	case a.number == 0:
+		a.number = p.known.Add(1)
+	}
+	if a.count++; !a.since.IsZero() && a.count%glances != 0 {
+		return
+	}
+	now := time.Now()
+	switch {
+	case a.since.IsZero():
+		p.latest.Store(a.number)
+		p.at.Store(now.UnixNano())
+	case now.Sub(a.since) < stretch:
+		return
+	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
+		p.rests.Add(1)
+		c.guard.Drained()
+		time.Sleep(2 * stretch)
+		now = time.Now()
+	}
+	a.since = now
+}
+
+// paused notes that there was nothing to read.
+func (a *asking) paused() { a.since = time.Time{} }
