@@ -8,8 +8,8 @@ import (
 )
 
 // Pace keeps a session that asks without a pause from taking the processors from the
-// others that share it: while others ask as well, it rests twice as long as it was
-// read. What nobody has read yet waits in its socket, and then at its own end.
+// others that share it: while others ask as well, it rests three times as long as it
+// was read. What nobody has read yet waits in its socket, and then at its own end.
 type Pace struct {
 	known  atomic.Int64 // how many have asked
 	latest atomic.Int64 // who has begun to ask, by number
@@ -65,7 +65,7 @@ func (p *Pace) keep(c *Conn, msg wamp.Message) {
 	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
 		p.rests.Add(1)
 		c.guard.Drained()
-		time.Sleep(2 * stretch)
+		time.Sleep(3 * stretch)
 		now = time.Now()
 	}
 	a.since = now

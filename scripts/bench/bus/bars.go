@@ -21,6 +21,8 @@ var bars = []bar{
 	{"rpc 10x4", nameNATS, 1, "bar"},
 	{"rpc 100x1", nameStock, 2.2, "bar"},
 	{"rpc 100x1", nameNATS, 1, "bar"},
+	{"rpc 10x4x4", nameStock, 2.2, "bar"},
+	{"rpc 10x4x4", nameNATS, 1, "bar"},
 	{"rpc 10x4x16", nameStock, 2.2, "bar"},
 	{"rpc 10x4x16", nameNATS, 1, "bar"},
 	{"pubsub 1→10", nameStock, 5, "bar"},

@@ -52,6 +52,7 @@ func workloads(seconds float64) []*workload {
 	rpc(1, 1, 1, 16)
 	rpc(10, 4, 1, 16)
 	rpc(100, 1, 1, 16)
+	rpc(10, 4, 4, 16)
 	rpc(10, 4, 16, 16)
 	rpc(10, 4, 1, 64<<10)
 	rpc(1, 1, 1, 1<<20)
