@@ -136,7 +136,10 @@ func closeAll(all []Conn) {
 	closed.Wait()
 }
 
-// procedure is what the callee with that number offers.
-func procedure(i int) string { return fmt.Sprintf("org.example.bench.n%d", i) }
+// procedure is what the callee with that number offers. A router may not have heard
+// yet that the callees of another job have left.
+func (job Job) procedure(i int) string {
+	return fmt.Sprintf("org.example.bench.%s.n%d", job.Protocol, i)
+}
 
 const topic = "org.example.bench.topic"

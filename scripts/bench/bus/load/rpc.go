@@ -28,7 +28,7 @@ func runRPC(ctx context.Context, job Job) (Result, error) {
 		return Result{}, err
 	}
 	for i, c := range callees {
-		if err := c.Serve(ctx, procedure(i)); err != nil {
+		if err := c.Serve(ctx, job.procedure(i)); err != nil {
 			return Result{}, err
 		}
 	}
@@ -46,7 +46,7 @@ func runRPC(ctx context.Context, job Job) (Result, error) {
 	defer cancel()
 	for i, c := range callers {
 		for range job.Window {
-			r.workers.Go(func() { r.work(ctx, c, procedure(i%job.Callees), job.For) })
+			r.workers.Go(func() { r.work(ctx, c, job.procedure(i%job.Callees), job.For) })
 		}
 	}
 	r.workers.Wait()
