@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -143,5 +144,54 @@ func TestDeviceCallsSession(t *testing.T) {
 	s.send(conn, &wamp.Call{Request: 2, Procedure: "org.t.ours", Arguments: wamp.List{"x"}})
 	if i, ok := s.receive(callee).(*wamp.Invocation); !ok || i.Arguments[0] != "x" {
 		t.Errorf("the callee gets %+v", i)
+	}
+}
+
+// A result that its caller cannot take is an error for it, whichever way it came.
+func TestAnswerTooLong(t *testing.T) {
+	b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
+	callee, caller := b.raw(transport.CBOR, everyRole), b.terse(everyRole)
+	for i, policy := range []string{"single", "roundrobin"} {
+		uri := wamp.URI("org.t." + policy)
+		b.send(callee, &wamp.Register{Request: wamp.ID(i + 1), Procedure: uri, Options: wamp.Dict{"invoke": policy}})
+		b.receive(callee)
+		b.send(caller, &wamp.Call{Request: wamp.ID(i + 1), Procedure: uri})
+		b.send(callee, &wamp.Yield{Request: b.receive(callee).(*wamp.Invocation).Request, Arguments: tooLong})
+		if e, ok := b.receive(caller).(*wamp.Error); !ok || e.Error != wire.ErrLimit {
+			t.Errorf("%s: the call is answered with %+v, want %s", policy, e, wire.ErrLimit)
+		}
+	}
+}
+
+// A caller can fill the queue of a callee that is slow, and leave, but not have it
+// cut off by that.
+func TestCallsLeaveRoom(t *testing.T) {
+	b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
+	callee, caller := b.raw(transport.CBOR, everyRole), b.raw(transport.CBOR, everyRole)
+	b.send(callee, &wamp.Register{Request: 1, Procedure: "org.t.slow"})
+	b.receive(callee)
+	for id := range wamp.ID(300) { // twice what may wait
+		b.send(caller, &wamp.Call{Request: id + 1, Procedure: "org.t.slow", Arguments: wamp.List{strings.Repeat("x", 64<<10)}})
+	}
+	if e, ok := b.receive(caller).(*wamp.Error); !ok || e.Error != wire.ErrBusy {
+		t.Fatalf("got %+v, want %s", e, wire.ErrBusy)
+	}
+	caller.Abandon()
+	interrupted := 0
+	for open := map[wamp.ID]bool{}; interrupted == 0 || len(open) > 0; {
+		switch m := b.receive(callee).(type) {
+		case *wamp.Invocation:
+			open[m.Request] = true
+		case *wamp.Interrupt:
+			delete(open, m.Request)
+			interrupted++
+		default:
+			t.Fatalf("the callee gets %+v", m)
+		}
+	}
+	other := b.raw(transport.CBOR, everyRole)
+	b.send(other, &wamp.Call{Request: 1, Procedure: "org.t.slow"})
+	if _, ok := b.receive(callee).(*wamp.Invocation); !ok {
+		t.Error("it is not called any more")
 	}
 }

@@ -16,9 +16,8 @@ type delivery struct {
 	toSelf   bool
 	event    wamp.Event
 	payload  *transport.Payload
-	looks    bool            // for who lags
-	lagging  *transport.Peer // who does
-	withName wamp.Dict       // details that say the topic, and in withBoth also the publisher
+	looks    bool      // for who lags
+	withName wamp.Dict // details that say the topic, and in withBoth also the publisher
 	withBoth wamp.Dict
 }
 
@@ -55,10 +54,7 @@ func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
 		_ = by.peer.Answer(&wamp.Published{Request: m.Request, Publication: p.event.Publication})
 		by.wrote(by.peer)
 	}
-	if p.lagging != nil {
-		by.Drained()
-		p.lagging.AwaitRoom()
-	}
+	by.awaitLagging()
 	return nil
 }
 
@@ -113,8 +109,21 @@ func (p *delivery) deliver(l listener, anonymous, named wamp.Dict) {
 	}
 	p.by.wrote(l.peer)
 	if p.looks && l.peer.Lags() {
-		p.lagging = l.peer
+		p.by.lagging = append(p.by.lagging, l.peer)
 	}
+}
+
+// awaitLagging waits for those who read more slowly than g publishes.
+func (g *guard) awaitLagging() {
+	if len(g.lagging) == 0 {
+		return
+	}
+	g.Drained()
+	for i, p := range g.lagging {
+		p.AwaitRoom()
+		g.lagging[i] = nil
+	}
+	g.lagging = g.lagging[:0]
 }
 
 // asSession is what the lists of a PUBLISH are compared with.

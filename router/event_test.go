@@ -1,7 +1,10 @@
 package router
 
 import (
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,15 +14,15 @@ import (
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// A publisher that is faster than a subscriber waits for it: nothing is lost, and
+// A publisher that is faster than its subscribers waits for them: nothing is lost, and
 // nobody is cut off, although much more is published than may wait. It does not wait
 // for one that does not read at all, which is cut off.
 func TestPublisherWaits(t *testing.T) {
 	const events, size = 1000, 32 << 10 // four times what may wait
 	overCodecs(t, func(t *testing.T, c transport.Codec) {
 		b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
-		reads, deaf := b.raw(c, everyRole), b.raw(c, everyRole)
-		for _, conn := range []*transport.Conn{reads, deaf} {
+		reads, readsMore, deaf := b.raw(c, everyRole), b.raw(c, everyRole), b.raw(c, everyRole)
+		for _, conn := range []*transport.Conn{reads, readsMore, deaf} {
 			b.send(conn, &wamp.Subscribe{Request: 1, Topic: "org.t.much"})
 			b.receive(conn)
 		}
@@ -39,13 +42,20 @@ func TestPublisherWaits(t *testing.T) {
 			b.receive(publisher)
 			published <- time.Since(began)
 		}()
-		for n := range events {
-			e, ok := b.receive(reads).(*wamp.Event)
-			if !ok || e.Arguments[0] != int64(n) {
-				t.Fatalf("got %+v, want event %d", e, n)
-			}
-			time.Sleep(200 * time.Microsecond)
+		var reading sync.WaitGroup
+		for conn, pause := range map[*transport.Conn]time.Duration{reads: 300 * time.Microsecond, readsMore: 100 * time.Microsecond} {
+			reading.Go(func() {
+				for n := range events {
+					e, ok := (<-conn.Recv()).(*wamp.Event)
+					if !ok || e.Arguments[0] != int64(n) {
+						t.Errorf("got %+v, want event %d", e, n)
+						return
+					}
+					time.Sleep(pause)
+				}
+			})
 		}
+		reading.Wait()
 		if took := <-published; took > 10*time.Second {
 			t.Errorf("the publisher waited %v", took)
 		}
@@ -81,5 +91,27 @@ func TestSubscribeInHaste(t *testing.T) {
 		b.send(hasty, &wamp.Unsubscribe{Request: id + 5, Subscription: stays})
 		b.receive(hasty)
 		id += 5
+	}
+}
+
+// Whoever has said GOODBYE publishes no more.
+func TestGoodbyeIsTheEnd(t *testing.T) {
+	for _, y := range ways {
+		t.Run(y.name, func(t *testing.T) {
+			b := start(t)
+			subscriber, leaves := b.stranger(ways[0], transport.CBOR), b.stranger(y, transport.CBOR)
+			subscriber.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 1, none, "org.t.end")
+			leaves.write(slices.Concat(leaves.encoded(wamp.PUBLISH, 1, none, "org.t.end", wamp.List{1}),
+				leaves.encoded(wamp.GOODBYE, none, "wamp.close.normal"), leaves.encoded(wamp.PUBLISH, 2, none, "org.t.end", wamp.List{2})))
+			if e := subscriber.hear(); kindOf(e) != wamp.EVENT || !reflect.DeepEqual(e[4], []any{int64(1)}) {
+				t.Errorf("got %v, want the event before GOODBYE", e)
+			}
+			for {
+				if _, err := leaves.next(); err != nil {
+					break
+				}
+			}
+			subscriber.ask(wamp.UNSUBSCRIBED, wamp.UNSUBSCRIBE, 2, 1) // and no event before that
+		})
 	}
 }

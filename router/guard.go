@@ -59,6 +59,7 @@ type guard struct {
 	// of the reader
 	passing [1]wamp.Message   // what Inbound returns, mostly
 	marked  []*transport.Peer // those for whom something was put that is not yet written
+	lagging []*transport.Peer // those who are slower than it publishes
 	unseen  int               // bytes published since it was looked who lags
 }
 
@@ -104,7 +105,7 @@ type carrier interface {
 
 // Inbound implements transport.Guard.
 func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
-	v, err := g.judge(msg)
+	v, err := g.judge(msg, g.denied(msg))
 	_, leaves := v.msg.(*wamp.Goodbye)
 	switch {
 	case err != nil:
@@ -120,7 +121,18 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 	return g.passing[:], nil, nil
 }
 
-func (g *guard) judge(msg wamp.Message) (verdict, error) {
+// denied is why a session may not call or publish that: nexus asks the authorizer
+// about the rest. It may have to look at a disk, which nobody else shall wait for.
+func (g *guard) denied(msg wamp.Message) error {
+	switch msg.(type) {
+	case *wamp.Call, *wamp.Publish:
+		return g.rights.judge(g.identity, msg)
+	}
+	return nil
+}
+
+// judge says what becomes of a message.
+func (g *guard) judge(msg wamp.Message, denied error) (verdict, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if hello, ok := msg.(*wamp.Hello); ok != !g.greeted {
@@ -134,12 +146,15 @@ func (g *guard) judge(msg wamp.Message) (verdict, error) {
 	if g.session == 0 {
 		return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "%s before WELCOME", msg.MessageType())
 	}
+	if g.parted {
+		return verdict{}, transport.ErrDeaf
+	}
 	var answer wamp.Message
 	switch m := msg.(type) {
 	case *wamp.Publish:
-		return g.publish(m), nil
+		return g.publish(m, denied), nil
 	case *wamp.Call:
-		return g.call(m), nil
+		return g.call(m, denied), nil
 	case *wamp.Cancel:
 		return g.cancel(m), nil
 	case *wamp.Subscribe:

@@ -18,11 +18,14 @@ const (
 )
 
 // publish says what becomes of a PUBLISH.
-func (g *guard) publish(m *wamp.Publish) verdict {
+func (g *guard) publish(m *wamp.Publish, denied error) verdict {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
 	answer := g.unpublishable(m, passthru(options))
+	if answer == nil && denied != nil {
+		answer = refuse(m, m.Request, wire.ErrNotAuthorized, denied.Error())
+	}
 	switch {
 	case answer == nil:
 		transport.PayloadOf(m).Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
@@ -49,9 +52,6 @@ func (g *guard) unpublishable(m *wamp.Publish, passthru bool) wamp.Message {
 	if passthru {
 		return refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
 	}
-	if err := g.rights.judge(g.identity, m); err != nil {
-		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
-	}
 	return nil
 }
 
@@ -67,8 +67,9 @@ func unclearList(options wamp.Dict) string {
 			return name
 		}
 		for _, e := range list {
-			_, isID := e.(int64)
-			_, isName := e.(string)
+			id, _ := e.(int64)
+			text, _ := e.(string)
+			isID, isName := id > 0 && id <= wamp.MaxID, text != ""
 			if byID := !strings.Contains(name, "_"); byID && !isID || !byID && !isName {
 				return name
 			}
@@ -77,20 +78,20 @@ func unclearList(options wamp.Dict) string {
 	return ""
 }
 
-func (g *guard) call(m *wamp.Call) verdict {
+func (g *guard) call(m *wamp.Call, denied error) verdict {
 	if answer := g.callable(m); answer != nil {
 		return verdict{answer: answer}
 	}
+	if denied != nil {
+		return verdict{answer: refuse(m, m.Request, wire.ErrNotAuthorized, denied.Error())}
+	}
 	c := &call{caller: g, request: m.Request, shared: !wire.Reserved(string(m.Procedure))}
-	if c.shared && g.shared == 0 && !g.parted { // else it might overtake another
+	if c.shared && g.shared == 0 { // else it might overtake another
 		c.callee = g.directory.callee(m.Procedure)
 	}
 	v := verdict{msg: m}
 	switch {
-	case c.callee.guard != nil: // nexus would ask the authorizer
-		if err := g.rights.judge(g.identity, m); err != nil {
-			return verdict{answer: refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())}
-		}
+	case c.callee.guard != nil:
 		v.ours = c
 	case c.shared:
 		g.shared++

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -16,15 +17,16 @@ import (
 // read deadline is its clock: while the peer talks there is nothing to do.
 type ear struct {
 	net.Conn
-	veil  *veil // nil: Conn is no TLS, or one that reads for itself
-	c     *Conn // nil during a handshake
+	raw   syscall.RawConn // nil: Conn tells nobody when something can be read
+	veil  *veil           // nil: Conn is no TLS, or one that reads for itself
+	c     *Conn           // nil during a handshake
 	heard time.Time
 	asked bool // by a ping, since then
 	last  bool // the last look has begun
 	bytes atomic.Int64
 }
 
-func newEar(nc net.Conn) *ear { return &ear{Conn: nc, veil: veilOf(nc)} }
+func newEar(nc net.Conn) *ear { return &ear{Conn: nc, raw: rawOf(socketOf(nc)), veil: veilOf(nc)} }
 
 // attend begins the watch. On a unix socket the kernel tells when the peer is
 // gone.
@@ -46,9 +48,6 @@ func (e *ear) Read(b []byte) (int, error) {
 	for len(b) > 0 {
 		e.drained()
 		n, err := e.read(b)
-		if n < len(b) {
-			e.paused()
-		}
 		if again, err := e.after(n, err); !again {
 			return n, err
 		}
@@ -63,18 +62,29 @@ func (e *ear) drained() {
 	}
 }
 
-// paused is after there was nothing more to read.
+// paused is when there is nothing to read.
 func (e *ear) paused() {
 	if e.c != nil {
 		e.c.asking.paused()
 	}
 }
 
-func (e *ear) read(b []byte) (int, error) {
-	if e.veil != nil && e.c != nil {
-		return e.veil.await(b)
+// read reads as soon as something arrives.
+func (e *ear) read(b []byte) (n int, err error) {
+	if e.c == nil || e.raw == nil {
+		return e.Conn.Read(b)
 	}
-	return e.Conn.Read(b)
+	rawErr := e.raw.Read(func(fd uintptr) bool {
+		if n, err = e.readNow(fd, b); err != error(errAgain{}) {
+			return true
+		}
+		e.paused()
+		return false
+	})
+	if rawErr != nil {
+		return 0, rawErr
+	}
+	return n, err
 }
 
 // readNow reads what the socket fd has now, or says errAgain.
@@ -153,7 +163,7 @@ func (c *Conn) give(msg wamp.Message) error {
 		case given:
 			return nil
 		case !late:
-			return errDeaf
+			return ErrDeaf
 		}
 	}
 }

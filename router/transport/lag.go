@@ -7,7 +7,8 @@ import "time"
 // they publish, loses nothing and is not cut off. Who does not read holds up nobody.
 const (
 	lagBytes    = 64 << 10               // that is something
-	lagPatience = 250 * time.Millisecond // with who reads
+	lagRead     = 256 << 10              // this renews the patience
+	lagPatience = 250 * time.Millisecond // in all
 	lagSilence  = 100 * time.Millisecond // with who has stopped
 	lagPause    = 200 * time.Microsecond // between two looks
 )
@@ -20,29 +21,39 @@ func (p *Peer) Lags() bool {
 	waiting, read := p.standing()
 	if waiting <= p.lim.Queue/4 {
 		p.abreast.Store(read)
+		p.renew(read)
 	}
-	if waiting <= p.lim.Queue/2 {
-		p.givenUp.Store(false)
-		return false
-	}
-	return !p.givenUp.Load() && read >= p.abreast.Load()+lagBytes
+	return waiting > p.lim.Queue/2 && p.patience.Load() > 0 && read >= p.abreast.Load()+lagBytes
 }
 
 // AwaitRoom waits until the session lags no more, or until patience with it has run
-// out. Then nobody waits for it until it has caught up.
+// out. Then nobody waits for it until little waits.
 func (p *Peer) AwaitRoom() {
-	began := time.Now()
-	heard := began
-	_, before := p.standing()
-	for ; p.Lags(); time.Sleep(lagPause) {
+	_, read := p.standing()
+	last := time.Now()
+	heard := last
+	for p.Lags() {
+		time.Sleep(lagPause)
 		now := time.Now()
-		if _, read := p.standing(); read != before {
-			heard, before = now, read
+		p.patience.Add(int64(last.Sub(now)))
+		last = now
+		_, more := p.standing()
+		if more != read {
+			heard, read = now, more
 		}
-		if now.Sub(began) > lagPatience || now.Sub(heard) > lagSilence {
-			p.givenUp.Store(true)
+		if read-p.renewed.Load() >= lagRead {
+			p.renew(read)
+		}
+		if now.Sub(heard) > lagSilence {
+			p.patience.Store(0)
 		}
 	}
+}
+
+// renew is for who has read so many bytes by now.
+func (p *Peer) renew(read int64) {
+	p.renewed.Store(read)
+	p.patience.Store(int64(lagPatience))
 }
 
 // standing is how many bytes wait, and how many the socket has taken so far.

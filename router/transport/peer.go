@@ -23,7 +23,8 @@ type Peer struct {
 	pumping   atomic.Bool
 	announced atomic.Int64 // messages that nexus has sent, or is about to
 	marked    atomic.Bool  // somebody will write what was put
-	givenUp   atomic.Bool  // no publisher waits for its peer
+	patience  atomic.Int64 // of publishers with its peer, in ns
+	renewed   atomic.Int64 // bytes that had been written when it was last renewed
 	abreast   atomic.Int64 // bytes that had been written when little waited
 	told      atomic.Int64 // what the router is told in the session's name
 	closeOnce sync.Once
@@ -97,7 +98,7 @@ func (p *Peer) run() {
 
 // NexusIDs is what is added to the ids of invocations that come from nexus, so that
 // those of its guard, from 1, are others.
-const NexusIDs = 1 << 32
+const NexusIDs = 1 << 52
 
 // renumbered adds to the id of an invocation.
 func renumbered(msg wamp.Message, by int64) wamp.Message {
@@ -197,9 +198,17 @@ func (p *Peer) Prepared(msg wamp.Message) bool {
 }
 
 // Put queues msg without nexus and the guard, to be written by FlushMarked or
-// Flush. Nobody keeps msg. It is a *wire.Error where too much waits already, and
-// ErrClosed where the connection has ended.
+// Flush. Nobody keeps msg. It is ErrClosed where the connection has ended, and a
+// *wire.Error where three quarters of what may wait do: who asks for something leaves
+// room for what the session cannot do without.
 func (p *Peer) Put(msg wamp.Message) error {
+	if waiting, _ := p.standing(); waiting >= p.lim.Queue/4*3 {
+		return p.slow()
+	}
+	return p.put(msg)
+}
+
+func (p *Peer) put(msg wamp.Message) error {
 	ok, err := p.offer(msg, p.writeMuch)
 	switch {
 	case ok:
@@ -213,7 +222,7 @@ func (p *Peer) Put(msg wamp.Message) error {
 // Answer is Put for what the session cannot do without: where too much waits for
 // it, that ends it.
 func (p *Peer) Answer(msg wamp.Message) error {
-	err := p.Put(msg)
+	err := p.put(msg)
 	if fault, isSlow := err.(*wire.Error); isSlow {
 		p.cut(fault)
 		return ErrClosed
@@ -247,9 +256,9 @@ func (p *Peer) queue(msg wamp.Message) bool {
 	case *wamp.Invocation:
 		p.refuse(m, err)
 	case *wamp.Result:
-		p.fail(m.Request, err)
+		p.fail(m.Request, m.Details["progress"] == true, err)
 	case *wamp.Error:
-		p.fail(m.Request, err)
+		p.fail(m.Request, false, err)
 	default:
 		p.cut(asFault(err, msg))
 	}
@@ -278,7 +287,7 @@ func (p *Peer) refuse(m *wamp.Invocation, why error) {
 
 // fail ends a call whose answer its caller cannot take, also at the router: there
 // may be more answers to come.
-func (p *Peer) fail(call wamp.ID, why error) {
+func (p *Peer) fail(call wamp.ID, more bool, why error) {
 	if fault, isSlow := why.(*wire.Error); isSlow {
 		p.cut(fault)
 		return
@@ -288,13 +297,14 @@ func (p *Peer) fail(call wamp.ID, why error) {
 		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
 	}
 	end := func(instead wamp.Message) {
-		if _, err := p.offer(instead, nil); err != nil {
+		switch _, err := p.offer(instead, nil); {
+		case err != nil:
 			p.cut(asFault(err, instead))
-			return
+		case more:
+			p.tellRouter(&wamp.Cancel{Request: call, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
 		}
-		p.tellRouter(&wamp.Cancel{Request: call, Options: wamp.Dict{"mode": wamp.CancelModeKillNoWait}})
 	}
-	if p.guard == nil {
+	if p.guard == nil || !more { // for the guard it has ended
 		end(instead)
 		return
 	}

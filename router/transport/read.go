@@ -19,7 +19,7 @@ func (c *Conn) read() {
 	fault, isFault := errors.AsType[*wire.Error](err)
 	parted, hasParted := errors.AsType[*partedError](err)
 	switch {
-	case errors.Is(err, errDeaf): // the writer still has something to say
+	case errors.Is(err, ErrDeaf): // the writer still has something to say
 	case isFault:
 		c.Abort(fault)
 	case hasParted:
@@ -48,8 +48,9 @@ func (c *Conn) part() {
 	c.recv.end()
 }
 
-// errDeaf ends the reader when nobody takes what it reads.
-var errDeaf = errors.New("nobody listens")
+// ErrDeaf ends the reader when nobody takes what it reads: a Guard says so of a
+// session that has ended, and may still be told why.
+var ErrDeaf = errors.New("nobody listens")
 
 // Bounds of what is read ahead of whoever takes it: so many messages, or so
 // many bytes of them.
@@ -84,7 +85,7 @@ func (c *Conn) awaitTaken(n int) error {
 	for pause := time.Duration(0); len(c.recv.ch) > n; pause = min(pause+10*time.Microsecond, time.Millisecond) {
 		select {
 		case <-c.recv.deaf:
-			return errDeaf
+			return ErrDeaf
 		case <-time.After(pause):
 		}
 		if every := c.lim.Keepalive; every > 0 && time.Since(heard) > every {

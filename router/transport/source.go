@@ -10,7 +10,6 @@ import (
 // in it: an idle connection holds none.
 type source struct {
 	in  *ear
-	raw syscall.RawConn // nil: in tells nobody when something can be read
 	buf *[]byte
 	pos int // where in buf what was not yet returned begins
 
@@ -20,7 +19,7 @@ type source struct {
 }
 
 func newSource(in *ear) *source {
-	s := &source{in: in, raw: rawOf(socketOf(in.Conn))}
+	s := &source{in: in}
 	s.try = s.readNow
 	return s
 }
@@ -111,10 +110,10 @@ func (s *source) fill() error {
 	}
 	s.in.drained()
 	for {
-		if s.raw == nil {
+		if s.in.raw == nil {
 			s.hold()
 			s.took(s.in.Conn.Read(s.free()))
-		} else if err := s.raw.Read(s.try); err != nil {
+		} else if err := s.in.raw.Read(s.try); err != nil {
 			s.got, s.err = 0, err
 		}
 		if again, err := s.in.after(s.got, s.err); !again {

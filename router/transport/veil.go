@@ -137,18 +137,6 @@ func (v *veil) readNow(fd uintptr, b []byte) (int, error) {
 	return n, err
 }
 
-// await reads as soon as something arrives.
-func (v *veil) await(b []byte) (n int, err error) {
-	rawErr := v.raw.Read(func(fd uintptr) bool {
-		n, err = v.readNow(fd, b)
-		return err != error(errAgain{})
-	})
-	if rawErr != nil {
-		return 0, rawErr
-	}
-	return n, err
-}
-
 // Write is how TLS writes to the socket.
 func (v *veil) Write(b []byte) (int, error) {
 	if !v.worn.Load() {
