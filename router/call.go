@@ -67,13 +67,9 @@ func (c *call) begin(m *wamp.Call) (answer wamp.Message) {
 	case errUnregistered:
 		return &wamp.Error{Type: wamp.CALL, Request: c.request, Details: wamp.Dict{}, Error: wire.ErrNoSuchProcedure}
 	case transport.ErrClosed:
-		return c.lost()
+		return calleeLost(c.request)
 	}
-	uri := wire.ErrLimit
-	if _, isSlow := errors.AsType[*wire.Error](err); isSlow {
-		uri = wire.ErrBusy // no caller can end the session of a callee
-	}
-	return refuse(&wamp.Call{}, c.request, uri, "the call cannot be delivered: "+err.Error())
+	return transport.CallUndelivered(wamp.CALL, c.request, err)
 }
 
 // ends reports whether c still waited for an answer. Now it does not.
@@ -133,7 +129,7 @@ func (c *call) answer(by *guard, msg wamp.Message, last bool) {
 	}
 	fails := waits && err != nil && !errors.Is(err, transport.ErrClosed)
 	if fails {
-		_ = to.peer.Answer(refuse(&wamp.Call{}, c.request, wire.ErrLimit, "the result cannot be delivered: "+err.Error()))
+		_ = to.peer.Answer(transport.ResultUndelivered(c.request, err))
 	}
 	if waits && (last || fails) {
 		delete(to.calls, c.request)
@@ -166,9 +162,9 @@ func (c *call) interrupt(by *guard) {
 	}
 }
 
-// lost answers a call whose callee has left.
-func (c *call) lost() wamp.Message {
-	return refuse(&wamp.Call{}, c.request, wire.ErrCalleeLost, "the callee went away during the call")
+// calleeLost answers a call whose callee has left.
+func calleeLost(request wamp.ID) wamp.Message {
+	return refuse(&wamp.Call{}, request, wire.ErrCalleeLost, "the callee went away during the call")
 }
 
 // wrote has what was put for p written when the reader of g has nothing more to do;
@@ -214,7 +210,7 @@ func (g *guard) depart() (cancels []wamp.Message) {
 		}
 	}
 	for _, c := range invocations {
-		c.answer(nil, c.lost(), true)
+		c.answer(nil, calleeLost(c.request), true)
 	}
 	return cancels
 }

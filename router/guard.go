@@ -122,11 +122,16 @@ func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Mess
 }
 
 // denied is why a session may not call or publish that: nexus asks the authorizer
-// about the rest. It may have to look at a disk, which nobody else shall wait for.
+// about the rest, and about what only it routes. It may have to look at a disk, which
+// nobody else shall wait for.
 func (g *guard) denied(msg wamp.Message) error {
-	switch msg.(type) {
-	case *wamp.Call, *wamp.Publish:
-		return g.rights.judge(g.identity, msg)
+	switch m := msg.(type) {
+	case *wamp.Publish:
+		return g.rights.judge(g.identity, m)
+	case *wamp.Call:
+		if !wire.Reserved(string(m.Procedure)) {
+			return g.rights.judge(g.identity, m)
+		}
 	}
 	return nil
 }

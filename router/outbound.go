@@ -139,7 +139,7 @@ func (g *guard) outboundError(m *wamp.Error) wamp.Message {
 	// "network_failure" when its queue was full, which ends it.
 	gone := m.Error == wire.ErrCanceled && len(m.Arguments) == 1 && m.Arguments[0] == "callee gone"
 	if gone || m.Error == wire.ErrNetworkFailure {
-		return refuse(&wamp.Call{}, m.Request, wire.ErrCalleeLost, "the callee went away during the call")
+		return calleeLost(m.Request)
 	}
 	return m
 }

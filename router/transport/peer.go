@@ -243,14 +243,9 @@ func (p *Peer) FlushMarked() {
 // queue queues msg. What cannot be delivered is answered to its caller, or ends
 // the session; a session that has ended takes nothing.
 func (p *Peer) queue(msg wamp.Message) bool {
-	ok, err := p.offer(msg, p.writeMuch)
-	switch {
-	case ok && err == nil:
-		return true
-	case !ok && err == nil:
-		err = p.slow()
-	case !ok:
-		return false
+	err := p.put(msg)
+	if err == nil || err == ErrClosed {
+		return err == nil
 	}
 	switch m := msg.(type) {
 	case *wamp.Invocation:
@@ -275,14 +270,28 @@ func (p *Peer) writeMuch() {
 // refuse answers a call in the callee's name: no caller can end the session of
 // a callee.
 func (p *Peer) refuse(m *wamp.Invocation, why error) {
+	p.tellRouter(CallUndelivered(wamp.INVOCATION, m.Request, why))
+}
+
+// CallUndelivered says in an ERROR for a message of type as, a CALL or an INVOCATION,
+// why the callee does not get it: no caller can end the session of a callee.
+func CallUndelivered(as wamp.MessageType, request wamp.ID, why error) *wamp.Error {
 	uri := wire.ErrLimit
 	if _, isSlow := why.(*wire.Error); isSlow {
 		uri = wire.ErrBusy
 	}
-	p.tellRouter(&wamp.Error{
-		Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
+	return &wamp.Error{
+		Type: as, Request: request, Details: wamp.Dict{},
 		Error: wamp.URI(uri), Arguments: wamp.List{"the call cannot be delivered: " + why.Error()},
-	})
+	}
+}
+
+// ResultUndelivered says to the caller of a call why it does not get a result.
+func ResultUndelivered(call wamp.ID, why error) *wamp.Error {
+	return &wamp.Error{
+		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
+		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
+	}
 }
 
 // fail ends a call whose answer its caller cannot take, also at the router: there
@@ -292,10 +301,7 @@ func (p *Peer) fail(call wamp.ID, more bool, why error) {
 		p.cut(fault)
 		return
 	}
-	instead := &wamp.Error{
-		Type: wamp.CALL, Request: call, Details: wamp.Dict{},
-		Error: wire.ErrLimit, Arguments: wamp.List{"the result cannot be delivered: " + why.Error()},
-	}
+	instead := ResultUndelivered(call, why)
 	end := func(instead wamp.Message) {
 		switch _, err := p.offer(instead, nil); {
 		case err != nil:
