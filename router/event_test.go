@@ -18,7 +18,7 @@ import (
 // nobody is cut off, although much more is published than may wait. It does not wait
 // for one that does not read at all, which is cut off.
 func TestPublisherWaits(t *testing.T) {
-	const events, size = 1000, 32 << 10 // four times what may wait
+	const events, size = 500, 32 << 10 // twice what may wait
 	overCodecs(t, func(t *testing.T, c transport.Codec) {
 		b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
 		reads, readsMore, deaf := b.raw(c, everyRole), b.raw(c, everyRole), b.raw(c, everyRole)
