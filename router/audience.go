@@ -15,7 +15,7 @@ type audience struct {
 	mu       sync.RWMutex
 	guards   map[wamp.ID]*guard
 	topics   map[wamp.URI][]listener
-	patterns map[pattern][]listener
+	patterns patterns
 }
 
 // listener is a session that has subscribed, or registered, and by which id.
@@ -24,21 +24,8 @@ type listener struct {
 	id wamp.ID
 }
 
-// pattern is what topics are compared with, by prefix or wildcard.
-type pattern struct {
-	uri   wamp.URI
-	match string
-}
-
-func (p pattern) matches(topic wamp.URI) bool {
-	if p.match == wamp.MatchPrefix {
-		return topic.PrefixMatch(p.uri)
-	}
-	return topic.WildcardMatch(p.uri)
-}
-
 func newAudience() *audience {
-	return &audience{guards: map[wamp.ID]*guard{}, topics: map[wamp.URI][]listener{}, patterns: map[pattern][]listener{}}
+	return &audience{guards: map[wamp.ID]*guard{}, topics: map[wamp.URI][]listener{}}
 }
 
 func (a *audience) enter(id wamp.ID, g *guard) {
@@ -67,7 +54,7 @@ func (a *audience) subscribe(r request, l listener, tell func()) {
 	if r.match == wamp.MatchExact {
 		a.topics[r.uri] = append(a.topics[r.uri], l)
 	} else {
-		a.patterns[pattern{r.uri, r.match}] = append(a.patterns[pattern{r.uri, r.match}], l)
+		a.patterns.add(r.uri, r.match, l)
 	}
 }
 
@@ -78,19 +65,27 @@ func (a *audience) unsubscribe(r request, l listener) {
 	if r.match == wamp.MatchExact {
 		remove(a.topics, r.uri, l)
 	} else {
-		remove(a.patterns, pattern{r.uri, r.match}, l)
+		a.patterns.remove(r.uri, r.match, l)
 	}
 }
 
-func remove[K comparable](all map[K][]listener, k K, l listener) {
-	i := slices.Index(all[k], l)
-	switch {
-	case i < 0:
-	case len(all[k]) == 1:
-		delete(all, k)
-	default:
-		all[k] = slices.Delete(all[k], i, i+1)
+// remove reports whether l was the last that listened to uri.
+func remove(all map[wamp.URI][]listener, uri wamp.URI, l listener) (last bool) {
+	had := len(all[uri])
+	left := without(all[uri], l)
+	if len(left) == 0 {
+		delete(all, uri)
+	} else {
+		all[uri] = left
 	}
+	return had > 0 && len(left) == 0
+}
+
+func without(all []listener, l listener) []listener {
+	if i := slices.Index(all, l); i >= 0 {
+		return slices.Delete(all, i, i+1)
+	}
+	return all
 }
 
 // heard reports whether somebody has subscribed to exactly this topic.

@@ -37,10 +37,7 @@ func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
 	for _, l := range a.topics[m.Topic] {
 		p.deliver(l, nil, p.payload.Sender)
 	}
-	for pattern, all := range a.patterns {
-		if !pattern.matches(m.Topic) {
-			continue
-		}
+	a.patterns.match(m.Topic, func(all []listener) {
 		if p.withName == nil {
 			p.withName = wamp.Dict{"topic": m.Topic}
 			p.withBoth = with(wamp.Dict{"topic": m.Topic}, p.payload.Sender)
@@ -48,7 +45,7 @@ func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
 		for _, l := range all {
 			p.deliver(l, p.withName, p.withBoth)
 		}
-	}
+	})
 	a.mu.RUnlock()
 	if m.Options["acknowledge"] == true {
 		_ = by.peer.Answer(&wamp.Published{Request: m.Request, Publication: p.event.Publication})
@@ -86,11 +83,11 @@ func (a *audience) unprepared(m *wamp.Publish) *transport.Peer {
 		return nil
 	}
 	found := first(a.topics[m.Topic])
-	for pattern, all := range a.patterns {
-		if found == nil && pattern.matches(m.Topic) {
+	a.patterns.match(m.Topic, func(all []listener) {
+		if found == nil {
 			found = first(all)
 		}
-	}
+	})
 	return found
 }
 
