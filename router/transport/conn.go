@@ -101,6 +101,12 @@ type Conn struct {
 	leaving wamp.URI // why this end has said GOODBYE
 	sent    Traffic
 
+	// of flush, while writing is set
+	going   outbox
+	try     func(fd uintptr) bool // c.tryWrite, bound once
+	took    int                   // bytes of the last try
+	tookErr error
+
 	room chan struct{} // something was written
 	done chan struct{} // closed when the connection has ended
 }
@@ -116,7 +122,7 @@ func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
 		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
-	c.raw = rawOf(c.sock)
+	c.raw, c.try = rawOf(c.sock), c.tryWrite
 	c.peerLimit.Store(maxFrame)
 	c.accepts.most = lim.Message
 	c.accepts.now.Store(int64(cmp.Or(lim.Greeting, lim.Message)))

@@ -3,7 +3,6 @@ package transport
 import (
 	"net"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -132,7 +131,7 @@ func (o *outbox) writeNow(fd int) (n int, err error) {
 	for !o.empty() && err == nil {
 		var wrote int
 		if len(o.full) == 0 {
-			wrote, err = syscall.Write(fd, *o.tail)
+			wrote, err = writeNow(fd, *o.tail)
 		} else {
 			if o.tail != nil {
 				o.close()

@@ -1,10 +1,6 @@
 package transport
 
-import (
-	"io"
-	"net"
-	"syscall"
-)
+import "io"
 
 // source reads a stream through a buffer that it holds only while something is
 // in it: an idle connection holds none.
@@ -22,20 +18,6 @@ func newSource(in *ear) *source {
 	s := &source{in: in}
 	s.try = s.readNow
 	return s
-}
-
-// rawOf is how to read and write nc without waiting, nil if it cannot be done:
-// what nc carries may be more than what the socket does.
-func rawOf(nc net.Conn) syscall.RawConn {
-	switch nc := nc.(type) {
-	case *net.UnixConn:
-		raw, _ := nc.SyscallConn()
-		return raw
-	case *net.TCPConn:
-		raw, _ := nc.SyscallConn()
-		return raw
-	}
-	return nil
 }
 
 // next reads n bytes. They are valid until the next call; where own, they are

@@ -3,9 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,24 +104,6 @@ func (v *veil) Read(b []byte) (int, error) {
 		return 0, errLongHandshake
 	}
 	return n, err
-}
-
-// readSocket reads what the socket fd has now.
-func readSocket(fd uintptr, b []byte) (int, error) {
-	// syscall, as net uses it: the race detector knows what order that makes
-	n, err := syscall.Read(int(fd), b)
-	for err == unix.EINTR {
-		n, err = syscall.Read(int(fd), b)
-	}
-	switch {
-	case err == unix.EAGAIN:
-		return 0, errAgain{}
-	case err != nil:
-		return 0, os.NewSyscallError("read", err)
-	case n == 0:
-		return 0, io.EOF
-	}
-	return n, nil
 }
 
 // readNow reads what has arrived, or says errAgain. It is 0 and no error where TLS
@@ -257,7 +237,7 @@ func (v *veil) writeNow(o *outbox) (n int, err error) {
 		}
 		var wrote int
 		rawErr := v.raw.Write(func(fd uintptr) bool {
-			wrote, err = syscall.Write(int(fd), v.ready())
+			wrote, err = writeNow(int(fd), v.ready())
 			return true
 		})
 		v.took(wrote)

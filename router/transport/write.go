@@ -124,15 +124,15 @@ func (c *Conn) flush() {
 		return
 	}
 	for rounds := 1; !c.spent(); rounds++ {
-		o := c.out.take()
+		c.going = c.out.take()
 		c.mu.Unlock()
-		n, err := c.writeNow(&o)
+		n, err := c.writeNow()
 		c.mu.Lock()
 		c.wrote(n)
-		if err == nil && o.empty() && !c.veil.unsent() && rounds < maxRounds {
+		if err == nil && c.going.empty() && !c.veil.unsent() && rounds < maxRounds {
 			continue
 		}
-		go c.write(o) // an error is met there again
+		go c.write(c.going.take()) // an error is met there again
 		return
 	}
 	c.stop()
@@ -159,21 +159,22 @@ func (c *Conn) Flush() {
 	c.flush()
 }
 
-func (c *Conn) writeNow(o *outbox) (n int, err error) {
+func (c *Conn) writeNow() (n int, err error) {
 	if c.raw == nil {
 		return 0, nil
 	}
 	if c.veil != nil {
-		return c.veil.writeNow(o)
+		return c.veil.writeNow(&c.going)
 	}
-	rawErr := c.raw.Write(func(fd uintptr) bool {
-		n, err = o.writeNow(int(fd))
-		return true
-	})
-	if rawErr != nil {
-		err = rawErr
+	if err := c.raw.Write(c.try); err != nil {
+		return 0, err
 	}
-	return n, err
+	return c.took, c.tookErr
+}
+
+func (c *Conn) tryWrite(fd uintptr) bool {
+	c.took, c.tookErr = c.going.writeNow(int(fd))
+	return true
 }
 
 // wrote counts n bytes that the socket took. c.mu is held.
