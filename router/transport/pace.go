@@ -21,8 +21,9 @@ const (
 	// stretch is how long one session is read at a time. What the kernel gives to a
 	// process at a time is ten times as long.
 	stretch = 250 * time.Microsecond
-	// company is how long who has asked counts as being there.
-	company = 10 * time.Millisecond
+	// company is how long who has asked counts as being there: who moves a pointer
+	// shall not hold up a stream.
+	company = 2 * time.Millisecond
 	// glances is how many messages are read without a look at the clock.
 	glances = 8
 )
