@@ -95,6 +95,7 @@ type verdict struct {
 	msg    wamp.Message // goes on to nexus, or past it: nil is that nothing does
 	ours   carrier      // brings msg to where it goes, past nexus
 	answer wamp.Message // goes back
+	owed   bool         // it is what others wait for
 }
 
 // carrier brings a message from a session that has a connection to others, in the
@@ -106,10 +107,14 @@ type carrier interface {
 // Inbound implements transport.Guard.
 func (g *guard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
 	v, err := g.judge(msg, g.denied(msg))
+	if err != nil {
+		return nil, nil, err
+	}
+	if !v.owed {
+		g.peer.Asks()
+	}
 	_, leaves := v.msg.(*wamp.Goodbye)
 	switch {
-	case err != nil:
-		return nil, nil, err
 	case v.msg == nil:
 		return nil, v.answer, nil
 	case v.ours != nil:
@@ -146,7 +151,7 @@ func (g *guard) judge(msg wamp.Message, denied error) (verdict, error) {
 		g.greeted = true
 		own, err := g.hello(hello)
 		g.account.hears(own)
-		return verdict{msg: own}, err
+		return verdict{msg: own, owed: true}, err
 	}
 	if g.session == 0 {
 		return verdict{}, wire.Errorf(wire.ErrProtocolViolation, "%s before WELCOME", msg.MessageType())

@@ -120,7 +120,7 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := guardOf(Identity{})
-			g.greeted, g.session = true, 1
+			g.greeted, g.session, g.peer = true, 1, &transport.Peer{Conn: &transport.Conn{}}
 			if _, answer, err := g.Inbound(first); answer != nil || err != nil {
 				t.Fatalf("refused: %+v, %v", answer, err)
 			}
@@ -129,5 +129,30 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 				t.Errorf("passed %+v, answered %+v, %v; want a refusal", pass, answer, err)
 			}
 		})
+	}
+}
+
+// Only what a caller waits for is read without a pause, once for each call.
+func TestOwed(t *testing.T) {
+	g := guardOf(Identity{})
+	g.greeted, g.session = true, 1
+	g.invocations = map[wamp.ID]*call{1: {}, 2: {}}
+	for _, row := range []struct {
+		what string
+		says wamp.Message
+		owed bool
+	}{
+		{"a part of a result", &wamp.Yield{Request: 1, Options: wamp.Dict{"progress": true}}, false},
+		{"a result", &wamp.Yield{Request: 1}, true},
+		{"the result again", &wamp.Yield{Request: 1}, false},
+		{"an error", &wamp.Error{Type: wamp.INVOCATION, Request: 2, Error: "org.t.error"}, true},
+		{"the error again", &wamp.Error{Type: wamp.INVOCATION, Request: 2, Error: "org.t.error"}, false},
+		{"what nobody asked", &wamp.Yield{Request: 3}, false},
+		{"nor nexus", &wamp.Yield{Request: transport.NexusIDs + 1}, false},
+		{"a subscription", &wamp.Subscribe{Request: 1, Topic: "org.t.topic"}, false},
+	} {
+		if v, err := g.judge(row.says, nil); err != nil || v.owed != row.owed {
+			t.Errorf("%s: owed %v, %v; want %v", row.what, v.owed, err, row.owed)
+		}
 	}
 }

@@ -134,7 +134,7 @@ func (g *guard) give(invocation wamp.ID, msg wamp.Message, more bool) verdict {
 	if !more {
 		delete(g.invocations, invocation)
 	}
-	return verdict{msg: msg, ours: c}
+	return verdict{msg: msg, ours: c, owed: !more}
 }
 
 // callable answers a CALL that is not to be made.

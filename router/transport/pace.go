@@ -3,8 +3,6 @@ package transport
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/gammazero/nexus/v3/wamp"
 )
 
 // Pace keeps a session that asks without a pause from taking the processors from the
@@ -35,20 +33,13 @@ type asking struct {
 	count  int
 }
 
-// keep notes that c asks for something, and has it rest when it is time to. What it
-// has done for others leaves before. Who is not Welcomed yet is no company.
-func (p *Pace) keep(c *Conn, msg wamp.Message) {
-	switch m := msg.(type) {
-	case *wamp.Yield:
-		if len(m.Options) == 0 { // others wait for it
-			return
-		}
-	case *wamp.Error:
-		return
-	}
-	a := &c.asking
+// Asks notes that the peer asks for something, and has it rest when it is time to.
+// What it has done for others leaves before. Who is not Welcomed yet is no company.
+// A Guard calls it of Inbound, for all but what others wait for.
+func (c *Conn) Asks() {
+	p, a := c.lim.Pace, &c.asking
 	switch {
-	case c.accepts.now.Load() != int64(c.accepts.most):
+	case p == nil, c.accepts.now.Load() != int64(c.accepts.most):
 		return
 	case a.number == 0:
 		a.number = p.known.Add(1)

@@ -11,39 +11,42 @@ import (
 // taker is a guard that takes everything itself, and counts it.
 type taker struct {
 	lastWords
-	taken, drained *atomic.Int64
+	conn           atomic.Pointer[Conn]
+	taken, drained atomic.Int64
+	owed           bool
 }
 
-func newTaker() taker { return taker{taken: new(atomic.Int64), drained: new(atomic.Int64)} }
-
-func (g taker) Inbound(wamp.Message) ([]wamp.Message, wamp.Message, error) {
+func (g *taker) Inbound(wamp.Message) ([]wamp.Message, wamp.Message, error) {
+	if c := g.conn.Load(); c != nil && !g.owed {
+		c.Asks()
+	}
 	g.taken.Add(1)
 	return nil, nil, nil
 }
-func (g taker) Drained() { g.drained.Store(g.taken.Load()) }
+func (g *taker) Drained() { g.drained.Store(g.taken.Load()) }
 
 // A session that asks without a pause rests while another asks as well, and not when
 // it is alone, nor for what others wait for. What it has done for others leaves
 // before it rests.
 func TestPace(t *testing.T) {
-	final, more := &wamp.Yield{Request: 1}, &wamp.Yield{Request: 1, Options: wamp.Dict{"progress": true}}
 	for _, row := range []struct {
 		name    string
-		says    wamp.Message
+		owed    bool
 		company bool
 		rests   bool
 	}{
-		{"alone", event(1, 1), false, false},
-		{"beside another", event(1, 1), true, true},
-		{"a stream beside another", more, true, true},
-		{"answers beside another", final, true, false},
+		{"alone", false, false, false},
+		{"beside another", false, true, true},
+		{"what is owed, beside another", true, true, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			lim, flood := testLimits(), newTaker()
+			lim, flood, beside := testLimits(), &taker{owed: row.owed}, &taker{}
 			lim.Pace = &Pace{}
-			_, other := accept(t, lim, 15, newTaker())
-			_, client := accept(t, lim, 15, flood)
-			one, err := encoded(CBOR, row.says)
+			c, other := accept(t, lim, 15, beside)
+			beside.conn.Store(c)
+			c, client := accept(t, lim, 15, flood)
+			flood.conn.Store(c)
+			one, err := encoded(CBOR, event(1, 1))
 			if err != nil {
 				t.Fatal(err)
 			}

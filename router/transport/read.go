@@ -150,9 +150,6 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 	if c.guard == nil {
 		return c.hand(len(payload), msg)
 	}
-	if c.lim.Pace != nil {
-		c.lim.Pace.keep(c, msg)
-	}
 	pass, answer, err := c.guard.Inbound(msg)
 	if err != nil {
 		return err

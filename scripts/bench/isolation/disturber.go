@@ -28,6 +28,7 @@ var disturbers = []disturber{
 	{"sends half a frame", halves},
 	{"floods calls", floodCalls},
 	{"floods publishes", floodPublishes},
+	{"answers what nobody asked", floodAnswers},
 	{"subscribes to everything", subscribeAll},
 	{"registers ten thousand times", registerOften},
 	{"churns connections", churn},
@@ -170,6 +171,12 @@ func floodPublishes(socket string) error {
 		return flood(p, func(n int) bare.Message {
 			return bare.Message{bare.Publish, n, bare.None, "org.bench.nobody", []any{n}}
 		})
+	})
+}
+
+func floodAnswers(socket string) error {
+	return forever(socket, func(p *bare.Peer) error {
+		return flood(p, func(n int) bare.Message { return bare.Message{bare.Yield, n, bare.None, []any{n}} })
 	})
 }
 
