@@ -22,7 +22,8 @@ type Payload struct {
 	count int    // elements of the message in raw, up to 2
 	raw   []byte // as they stand in the message
 
-	carrier [1]any // what Arguments points to
+	carrier [1]any   // what Arguments points to
+	inline  [40]byte // where raw is, if it is short
 	forms   [len(codecs)]form
 }
 
@@ -164,6 +165,8 @@ func (p *Payload) add(encoded []byte, empty any, own bool) bool {
 	switch {
 	case p.count == 0 && own:
 		p.raw = encoded
+	case p.count == 0 && cap(encoded) <= len(p.inline):
+		p.raw = append(p.inline[:0], encoded...)
 	case p.count == 0:
 		p.raw = append(make([]byte, 0, cap(encoded)), encoded...) // there is room for both
 	case follows(p.raw, encoded):
