@@ -48,6 +48,7 @@ var disturbances = []disturbance{
 	{"sends half a frame", (*disturber).sendHalf, unharmed},
 	{"floods calls", (*disturber).floodCalls, mayBeCut},
 	{"floods publishes", (*disturber).floodPublishes, unharmed},
+	{"answers what nobody asked", (*disturber).floodAnswers, unharmed},
 	{"subscribes to everything", (*disturber).subscribeAll, mayBeCut},
 	{"registers ten thousand times", (*disturber).registerOften, unharmed},
 	{"churns connections", (*disturber).churn, unharmed},
@@ -108,7 +109,7 @@ func (d *disturber) sendHalf() {
 		d.t.Fatal(err)
 	}
 	_, nc := d.rude(nil)
-	if _, err := nc.Write(d.gate.half); err != nil {
+	if _, err := nc.Write(half); err != nil {
 		d.t.Fatal(err)
 	}
 	d.check = func() { _ = silent.Close() }
@@ -149,6 +150,13 @@ func (d *disturber) floodCalls() {
 func (d *disturber) floodPublishes() {
 	d.flood(func(id wamp.ID) wamp.Message {
 		return &wamp.Publish{Request: id, Topic: "org.t.flood", Arguments: wamp.List{id}}
+	})
+}
+
+// floodAnswers answers calls that nobody has made.
+func (d *disturber) floodAnswers() {
+	d.flood(func(id wamp.ID) wamp.Message {
+		return &wamp.Yield{Request: id, Arguments: wamp.List{id}}
 	})
 }
 
@@ -238,7 +246,7 @@ func (d *disturber) comeAndGo(nc net.Conn, how int) {
 	}
 	switch how {
 	case 2:
-		_, _ = nc.Write(d.gate.half)
+		_, _ = nc.Write(half)
 	case 3:
 		_ = conn.Send(d.stop, &wamp.Goodbye{Reason: wamp.CloseNormal, Details: wamp.Dict{}})
 	}

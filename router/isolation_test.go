@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,6 @@ type gate struct {
 	name   string
 	listen func(t *testing.T, dir string) net.Listener
 	dial   func(ln net.Listener) (net.Conn, error)
-	half   []byte // of a frame
 }
 
 var gates = []gate{{
@@ -39,8 +39,27 @@ var gates = []gate{{
 		return ln
 	},
 	dial: func(ln net.Listener) (net.Conn, error) { return net.Dial("unix", ln.Addr().String()) },
-	half: []byte{0, 0, 1, 0, 0x85, 0x10, 1, 0xa0}, // of 256 bytes, the beginning of a PUBLISH
+}, {
+	name: "tls",
+	listen: func(t *testing.T, _ string) net.Listener {
+		ln, err := ListenTCP("127.0.0.1:0", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ln
+	},
+	dial: func(ln net.Listener) (net.Conn, error) {
+		nc, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		tc := transport.TLSClient(nc, device().config(wire.ALPN))
+		return tc, tc.Handshake()
+	},
 }}
+
+// half is the beginning of a frame of 256 bytes, a PUBLISH.
+var half = []byte{0, 0, 1, 0, 0x85, 0x10, 1, 0xa0}
 
 func overGates(t *testing.T, run func(t *testing.T, y *yard)) {
 	for _, d := range gates {
@@ -82,6 +101,7 @@ func openYard(t *testing.T, d gate) *yard {
 	defer cancel()
 	opts := DefaultOptions()
 	opts.Transport.Stall = 2 * time.Second // who asks and does not read is not cut off for what waits
+	opts.Certificate, opts.Trust, opts.admitAll = &server().Certificate, pairedStore(t, netip.Addr{}), true
 	opts.Capabilities, opts.Log = []capabilities.Capability{y.capability()}, slog.New(slog.DiscardHandler)
 	y.router, err = New(ctx, opts)
 	if err != nil {
