@@ -105,6 +105,7 @@ func (g *guard) invoke(c *call, m *wamp.Call) error {
 		details = with(details, transport.PayloadOf(m).Sender)
 	}
 	g.invoked++
+	g.owe()
 	c.invocation = g.invoked
 	put(&g.invocations, c.invocation, c)
 	err := g.peer.Put(&wamp.Invocation{
@@ -116,6 +117,12 @@ func (g *guard) invoke(c *call, m *wamp.Call) error {
 	}
 	return err
 }
+
+// maxOwed bounds what a callee may save up that answers nothing.
+const maxOwed = 4096
+
+// owe notes that somebody waits for an answer.
+func (g *guard) owe() { g.owes = min(g.owes+1, maxOwed) }
 
 // answer gives the caller a result or an error, if it still waits for one. A nil by
 // is nobody's reader.

@@ -40,6 +40,25 @@ func TestNothingBeforeWelcome(t *testing.T) {
 	}
 }
 
+// A topic that no event can have is refused, and so is a wildcard that takes long to
+// compare with one; everything is a prefix.
+func TestUnclearTopic(t *testing.T) {
+	overCodecs(t, func(t *testing.T, c transport.Codec) {
+		w := start(t).stranger(ways[0], c)
+		for match, topics := range map[string][]string{
+			"exact":    {"", "org.t\x00x", "org..x", "org.t x", "org.t."},
+			"prefix":   {"org\x00", "org..t", "org #"},
+			"wildcard": {"", "org\x00.t", strings.Repeat(".", wire.MaxComponents)},
+		} {
+			for _, topic := range topics {
+				w.refused(wire.ErrInvalidURI, wamp.SUBSCRIBE, 1, wamp.Dict{"match": match}, topic)
+			}
+		}
+		w.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 2, wamp.Dict{"match": "prefix"}, "")
+		w.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 3, wamp.Dict{"match": "wildcard"}, strings.Repeat(".", wire.MaxComponents-1))
+	})
+}
+
 // A list of whom an event is for that is empty, or is none, is refused: it is not
 // for everybody.
 func TestUnclearEligible(t *testing.T) {

@@ -44,6 +44,7 @@ type guard struct {
 	shared        int                 // of these, those that nexus may give to a session
 	invocations   map[wamp.ID]*call   // that this session is to answer, past nexus
 	invoked       wamp.ID             // the last of them
+	owes          int                 // last answers to all that it was to answer, at most maxOwed
 	interruptible bool                // as a callee it can be told that nobody waits
 	streams       bool                // and sends results in parts
 	asked         map[wamp.ID]request // SUBSCRIBE, UNSUBSCRIBE and REGISTER not answered yet

@@ -116,7 +116,7 @@ func TestErrorOfWrongType(t *testing.T) {
 func TestGuardKeepsRequestsApart(t *testing.T) {
 	for name, first := range map[string]wamp.Message{
 		"SUBSCRIBE": &wamp.Subscribe{Request: 1, Topic: "org.t.topic"}, "REGISTER": &wamp.Register{Request: 1, Procedure: "org.t.first"},
-		"SUBSCRIBE without a topic": &wamp.Subscribe{Request: 1}, "REGISTER without a procedure": &wamp.Register{Request: 1},
+		"SUBSCRIBE to everything": &wamp.Subscribe{Request: 1, Options: wamp.Dict{"match": "prefix"}}, "REGISTER without a procedure": &wamp.Register{Request: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := guardOf(Identity{})
@@ -132,11 +132,12 @@ func TestGuardKeepsRequestsApart(t *testing.T) {
 	}
 }
 
-// Only what a caller waits for is read without a pause, once for each call.
+// Only answers are read without a pause, and not more than there were calls.
 func TestOwed(t *testing.T) {
 	g := guardOf(Identity{})
 	g.greeted, g.session = true, 1
-	g.invocations = map[wamp.ID]*call{1: {}, 2: {}}
+	g.invocations = map[wamp.ID]*call{1: {}}
+	g.owes = 3
 	for _, row := range []struct {
 		what string
 		says wamp.Message
@@ -144,11 +145,11 @@ func TestOwed(t *testing.T) {
 	}{
 		{"a part of a result", &wamp.Yield{Request: 1, Options: wamp.Dict{"progress": true}}, false},
 		{"a result", &wamp.Yield{Request: 1}, true},
+		{"an error, too late", &wamp.Error{Type: wamp.INVOCATION, Request: 2, Error: "org.t.error"}, true},
+		{"a result for nexus", &wamp.Yield{Request: transport.NexusIDs + 1}, true},
 		{"the result again", &wamp.Yield{Request: 1}, false},
-		{"an error", &wamp.Error{Type: wamp.INVOCATION, Request: 2, Error: "org.t.error"}, true},
 		{"the error again", &wamp.Error{Type: wamp.INVOCATION, Request: 2, Error: "org.t.error"}, false},
-		{"what nobody asked", &wamp.Yield{Request: 3}, false},
-		{"nor nexus", &wamp.Yield{Request: transport.NexusIDs + 1}, false},
+		{"what nexus did not ask", &wamp.Yield{Request: transport.NexusIDs + 2}, false},
 		{"a subscription", &wamp.Subscribe{Request: 1, Topic: "org.t.topic"}, false},
 	} {
 		if v, err := g.judge(row.says, nil); err != nil || v.owed != row.owed {

@@ -97,6 +97,7 @@ func (g *guard) routed(request wamp.ID, last bool) bool {
 
 // invocation adds who calls.
 func (g *guard) invocation(m *wamp.Invocation) {
+	g.owe()
 	if m.Details["progress"] == false {
 		delete(m.Details, "progress") // which is what it means to have none
 	}

@@ -21,7 +21,9 @@ type patterns struct {
 }
 
 // wildcard is a pattern with its components as a path: each of them ends with a
-// byte that no URI has, so that what is sorted is a tree of components.
+// byte that no URI has (wire.CheckPattern), so that what is sorted is a tree of
+// components. It has at most wire.MaxComponents, so that a topic is looked up at most
+// 2^11 times.
 type wildcard struct {
 	path string
 	all  []listener

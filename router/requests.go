@@ -118,23 +118,28 @@ func (g *guard) cancel(m *wamp.Cancel) verdict {
 	return verdict{msg: m}
 }
 
-// give judges the answer to an invocation, of which more may follow.
+// give judges the answer to an invocation, of which more may follow. It may be too
+// late, but there are not more last ones owed than there were invocations.
 func (g *guard) give(invocation wamp.ID, msg wamp.Message, more bool) verdict {
+	owed := !more && g.owes > 0
+	if owed {
+		g.owes--
+	}
 	if invocation >= transport.NexusIDs {
 		if more && g.interrupted[invocation] {
 			return verdict{} // nexus would answer each with one INTERRUPT more
 		}
 		delete(g.interrupted, invocation)
-		return verdict{msg: msg}
+		return verdict{msg: msg, owed: owed}
 	}
 	c := g.invocations[invocation]
 	if c == nil { // nobody waits for it any more
-		return verdict{}
+		return verdict{owed: owed}
 	}
 	if !more {
 		delete(g.invocations, invocation)
 	}
-	return verdict{msg: msg, ours: c, owed: !more}
+	return verdict{msg: msg, ours: c, owed: owed}
 }
 
 // callable answers a CALL that is not to be made.
@@ -168,11 +173,17 @@ func (g *guard) callable(m *wamp.Call) wamp.Message {
 func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	_, inFlight := g.asked[m.Request]
 	match, ok := option(m.Options, "match", "exact", "prefix", "wildcard")
+	var unclear error
+	if m.Topic != "" || match != wamp.MatchPrefix { // that is everything
+		unclear = wire.CheckPattern(string(m.Topic), match)
+	}
 	switch {
 	case len(m.Topic) > wire.MaxURI:
 		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	case !ok:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
+	case unclear != nil:
+		return refuse(m, m.Request, wire.ErrInvalidURI, unclear.Error())
 	case inFlight:
 		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
 	case len(g.subscriptions)+g.open(false) >= g.limits.Subscriptions:

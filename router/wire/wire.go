@@ -73,6 +73,9 @@ const (
 
 	// MaxURI bounds a URI in bytes; longer ones are nobody's procedure.
 	MaxURI = 256
+	// MaxComponents bounds the components of a wildcard: what an event has to be
+	// compared with doubles by each.
+	MaxComponents = 10
 )
 
 // Expand completes the short form: a URI that starts with a dot is ours, so
@@ -99,7 +102,8 @@ func IsMeta(uri string) bool { return strings.HasPrefix(uri, Meta) }
 func CheckURI(uri string) error { return CheckPattern(uri, "exact") }
 
 // CheckPattern is CheckURI for a subscription by match: with "wildcard" a
-// component may be empty, with "prefix" the last one.
+// component may be empty, with "prefix" the last one. A wildcard has at most
+// MaxComponents.
 func CheckPattern(uri, match string) error {
 	switch {
 	case uri == "":
@@ -110,6 +114,9 @@ func CheckPattern(uri, match string) error {
 		return fmt.Errorf("not a URI: %q is not UTF-8", uri)
 	}
 	parts := strings.Split(uri, ".")
+	if match == "wildcard" && len(parts) > MaxComponents {
+		return fmt.Errorf("a wildcard has at most %d parts between its dots, got %d", MaxComponents, len(parts))
+	}
 	for i, part := range parts {
 		mayBeEmpty := match == "wildcard" || match == "prefix" && i == len(parts)-1
 		if part == "" && !mayBeEmpty {
