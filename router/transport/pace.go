@@ -19,6 +19,8 @@ const (
 	// stretch is how long one session is read at a time. What the kernel gives to a
 	// process at a time is ten times as long.
 	stretch = 250 * time.Microsecond
+	// mostRest bounds a rest: who was read may have waited for others as well.
+	mostRest = 10 * time.Millisecond
 	// company is how long who has asked counts as being there: who moves a pointer
 	// shall not hold up a stream.
 	company = 2 * time.Millisecond
@@ -57,7 +59,7 @@ func (c *Conn) Asks() {
 	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
 		p.rests.Add(1)
 		c.guard.Drained()
-		time.Sleep(3 * stretch)
+		time.Sleep(min(3*now.Sub(a.since), mostRest))
 		now = time.Now()
 	}
 	a.since = now
