@@ -28,6 +28,9 @@ type call struct {
 	over       bool    // the caller wants no answer any more
 }
 
+// direct reports whether the call goes past nexus.
+func (c *call) direct() bool { return c.callee.guard != nil }
+
 // carry brings a message about the call to its other end. by is the guard of whose
 // message it is.
 func (c *call) carry(by *guard, msg wamp.Message) (answer wamp.Message) {
@@ -210,10 +213,10 @@ func (g *guard) depart() (cancels []wamp.Message) {
 	}
 	g.mu.Unlock()
 	for id, c := range calls {
-		if c.callee.guard == nil {
-			cancels = append(cancels, &wamp.Cancel{Request: id, Options: cancelMode})
-		} else {
+		if c.direct() {
 			c.interrupt(nil)
+		} else {
+			cancels = append(cancels, &wamp.Cancel{Request: id, Options: cancelMode})
 		}
 	}
 	for _, c := range invocations {

@@ -83,7 +83,7 @@ func (g *guard) outbound(msg wamp.Message, queue func(wamp.Message)) wamp.Messag
 // it otherwise. The last answer ends it.
 func (g *guard) routed(request wamp.ID, last bool) bool {
 	c := g.calls[request]
-	if c == nil || c.callee.guard != nil {
+	if c == nil || c.direct() {
 		return false
 	}
 	if last {

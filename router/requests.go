@@ -91,7 +91,7 @@ func (g *guard) call(m *wamp.Call, denied error) verdict {
 	}
 	v := verdict{msg: m}
 	switch {
-	case c.callee.guard != nil:
+	case c.direct():
 		v.ours = c
 	case c.shared:
 		g.shared++
@@ -109,7 +109,7 @@ func (g *guard) cancel(m *wamp.Cancel) verdict {
 	switch {
 	case c == nil:
 		return verdict{}
-	case c.callee.guard != nil:
+	case c.direct():
 		delete(g.calls, m.Request)
 		return verdict{msg: m, ours: c}
 	}
