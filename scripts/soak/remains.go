@@ -7,9 +7,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/deskconn/dconn/client"
-	"github.com/deskconn/dconn/router/session"
 )
 
 // remains is what a daemon holds when nobody uses it.
@@ -24,14 +21,16 @@ type remains struct {
 // end: no goroutine and no file. A heap that was larger leaves spans in use here
 // and there, and tables of them.
 const (
-	settleTime   = 30 * time.Second
-	moreRSS      = 12 << 20 // bytes
-	longCalls    = 300      // of knead
-	shortCalls   = 10_000
-	lookCalls    = 1000 // short ones, between two looks
-	steadyTime   = 5 * time.Second
+	settleTime = 30 * time.Second
+	moreRSS    = 12 << 20 // bytes
+)
+
+// A look comes and goes like anybody, and the daemon gives memory back 2 s after
+// the last of a crowd: it is let alone for longer than that before each look. It
+// no longer shrinks when a look finds less than steadyWithin gone.
+const (
+	letAlone     = 3 * time.Second
 	steadyWithin = 1 << 20 // bytes
-	betweenLooks = 500 * time.Millisecond
 )
 
 func (r remains) within(base remains) bool {
@@ -40,18 +39,16 @@ func (r remains) within(base remains) bool {
 
 // baseline is what remains after the warm-up, once it no longer shrinks.
 func (s *soak) baseline(ctx context.Context) (remains, error) {
-	if err := s.knead(ctx, longCalls, shortCalls); err != nil {
-		return remains{}, err
-	}
-	least, err := s.remains(ctx)
-	for since := time.Now(); err == nil && time.Since(since) < steadyTime; {
+	least, err := s.lookLater(ctx)
+	for err == nil {
 		var now remains
-		now, err = s.lookAgain(ctx)
-		if now.rss < least.rss-steadyWithin || now.files < least.files || now.goroutines < least.goroutines {
-			since = time.Now()
-		}
+		now, err = s.lookLater(ctx)
+		shrinks := now.rss < least.rss-steadyWithin || now.files < least.files || now.goroutines < least.goroutines
 		least = remains{
 			goroutines: min(now.goroutines, least.goroutines), files: min(now.files, least.files), rss: min(now.rss, least.rss),
+		}
+		if !shrinks {
+			break
 		}
 	}
 	return least, err
@@ -61,49 +58,16 @@ func (s *soak) baseline(ctx context.Context) (remains, error) {
 // at most, and says how long it took.
 func (s *soak) settle(ctx context.Context, base remains) (remains, time.Duration, error) {
 	begin := time.Now()
-	if err := s.knead(ctx, longCalls, shortCalls); err != nil {
-		return remains{}, 0, err
-	}
-	now, err := s.remains(ctx)
+	now, err := s.lookLater(ctx)
 	for err == nil && !now.within(base) && time.Since(begin) < settleTime {
-		now, err = s.lookAgain(ctx)
+		now, err = s.lookLater(ctx)
 	}
 	return now, time.Since(begin), err
 }
 
-func (s *soak) lookAgain(ctx context.Context) (remains, error) {
-	time.Sleep(betweenLooks)
-	if err := s.knead(ctx, 0, lookCalls); err != nil {
-		return remains{}, err
-	}
+func (s *soak) lookLater(ctx context.Context) (remains, error) {
+	time.Sleep(letAlone)
 	return s.remains(ctx)
-}
-
-// knead has the daemon handle calls, before the baseline and at the end alike:
-// Go collects garbage when the heap has grown by a factor, so that a daemon
-// that was just left by everybody keeps the heap of its worst moment for two
-// minutes. Long calls bring the first collection about, short ones the next,
-// whose goal is that of a small heap; the runtime then gives back to the kernel,
-// in the background, what is above it.
-func (s *soak) knead(ctx context.Context, longs, shorts int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errLate)
-	defer cancel()
-	peer, err := client.Dial(ctx, s.Socket(), "soak")
-	if err != nil {
-		return err
-	}
-	defer peer.Leave(ctx)
-	err = peer.Register(ctx, "org.soak.knead", func(context.Context, *session.Invocation) (session.Result, error) {
-		return session.Result{}, nil
-	})
-	for i := 0; err == nil && i < longs+shorts; i++ {
-		payload := short
-		if i < longs {
-			payload = huge
-		}
-		_, err = peer.Call(ctx, "org.soak.knead", []any{payload}, nil)
-	}
-	return err
 }
 
 // remains looks at the daemon, from outside but for its goroutines.
