@@ -14,33 +14,32 @@ type delivery struct {
 	by       *guard
 	filter   nexus.PublishFilter // the lists of the PUBLISH, nil if there are none
 	toSelf   bool
-	event    wamp.Event
-	payload  *transport.Payload
-	looks    bool      // for who lags
-	withName wamp.Dict // details that say the topic, and in withBoth also the publisher
-	withBoth wamp.Dict
+	looks    bool               // for who lags
+	withName *transport.Details // they say the topic, and withBoth also the publisher
+	withBoth *transport.Details
 }
 
 // carry brings an event to whoever has subscribed to its topic.
 func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
 	m := msg.(*wamp.Publish)
+	payload := transport.PayloadOf(m)
+	by.event = transport.Event{Publication: newPublication(), Payload: payload}
+	defer func() { by.event = transport.Event{} }() // an idle session holds nothing of its last message
 	p := delivery{
 		by: by, filter: nexus.NewSimplePublishFilter(m), toSelf: m.Options["exclude_me"] == false,
-		event:   wamp.Event{Publication: newPublication(), Arguments: m.Arguments, ArgumentsKw: m.ArgumentsKw},
-		payload: transport.PayloadOf(m),
 	}
-	if by.unseen += p.payload.Len() + eventBytes; by.unseen >= by.peer.LagStep() {
+	if by.unseen += payload.Len() + eventBytes; by.unseen >= by.peer.LagStep() {
 		by.unseen, p.looks = 0, true
 	}
 	a.prepare(m)
 	a.mu.RLock()
 	for _, l := range a.topics[m.Topic] {
-		p.deliver(l, nil, p.payload.Sender)
+		p.deliver(l, nil, payload.Sender)
 	}
 	a.patterns.match(m.Topic, func(all []listener) {
 		if p.withName == nil {
-			p.withName = wamp.Dict{"topic": m.Topic}
-			p.withBoth = with(wamp.Dict{"topic": m.Topic}, p.payload.Sender)
+			p.withName = transport.NewDetails(wamp.Dict{"topic": m.Topic})
+			p.withBoth = transport.NewDetails(with(wamp.Dict{"topic": m.Topic}, payload.Sender))
 		}
 		for _, l := range all {
 			p.deliver(l, p.withName, p.withBoth)
@@ -48,7 +47,7 @@ func (a *audience) carry(by *guard, msg wamp.Message) wamp.Message {
 	})
 	a.mu.RUnlock()
 	if m.Options["acknowledge"] == true {
-		_ = by.peer.Answer(&wamp.Published{Request: m.Request, Publication: p.event.Publication})
+		_ = by.peer.Answer(&wamp.Published{Request: m.Request, Publication: by.event.Publication})
 		by.wrote(by.peer)
 	}
 	by.awaitLagging()
@@ -93,15 +92,16 @@ func (a *audience) unprepared(m *wamp.Publish) *transport.Peer {
 
 // deliver queues the event for l, with details that depend on whether it wants to
 // know who published it.
-func (p *delivery) deliver(l listener, anonymous, named wamp.Dict) {
+func (p *delivery) deliver(l listener, anonymous, named *transport.Details) {
 	if l.guard == p.by && !p.toSelf || p.filter != nil && !p.filter.Allowed(l.asSession()) {
 		return
 	}
-	p.event.Subscription, p.event.Details = l.id, anonymous
+	event := &p.by.event
+	event.Subscription, event.Details = l.id, anonymous
 	if l.toldPublisher {
-		p.event.Details = named
+		event.Details = named
 	}
-	if !l.peer.Deliver(&p.event) {
+	if !l.peer.Deliver(event) {
 		return
 	}
 	p.by.wrote(l.peer)

@@ -52,16 +52,17 @@ type guard struct {
 	subscriptions map[wamp.ID]request
 	interrupted   map[wamp.ID]bool // invocations of nexus whose caller is gone
 	session       wamp.ID
-	asPublisher   wamp.Dict    // what its events say about this session
-	asCaller      wamp.Dict    // and what its calls do
-	toldPublisher bool         // it wants to know who published
-	granted       trust.Scopes // to its device, when that was last looked at
+	asPublisher   *transport.Details // what its events say about this session
+	asCaller      *transport.Details // and what its calls do
+	toldPublisher bool               // it wants to know who published
+	granted       trust.Scopes       // to its device, when that was last looked at
 
 	// of the reader
 	passing [1]wamp.Message   // what Inbound returns, mostly
 	marked  []*transport.Peer // those for whom something was put that is not yet written
 	lagging []*transport.Peer // those who are slower than it publishes
 	unseen  int               // bytes published since it was looked who lags
+	event   transport.Event   // that it is publishing
 }
 
 // request is what was asked for: a topic, or a procedure.

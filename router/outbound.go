@@ -107,19 +107,21 @@ func (g *guard) invocation(m *wamp.Invocation) {
 }
 
 // with are details of one message and those of its sender.
-func with(details, sender wamp.Dict) wamp.Dict {
+func with(details wamp.Dict, sender *transport.Details) wamp.Dict {
 	if len(details) == 0 {
-		return sender
+		return sender.Dict()
 	}
-	maps.Copy(details, sender)
+	maps.Copy(details, sender.Dict())
 	return details
 }
 
 // disclosed says who this session is, in the part that it plays. Most play none:
 // it is made once, when it is needed.
-func (g *guard) disclosed(as *wamp.Dict, part string) wamp.Dict {
+func (g *guard) disclosed(as **transport.Details, part string) *transport.Details {
 	if *as == nil {
-		*as = wamp.Dict{part: g.session, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role}
+		*as = transport.NewDetails(wamp.Dict{
+			part: g.session, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role,
+		})
 	}
 	return *as
 }

@@ -55,8 +55,8 @@ type elements interface {
 // The serializers of the WAMP specification that dconn speaks.
 var (
 	JSON    Codec = jsonCodec{}
-	MsgPack Codec = binaryCodec{"msgpack", msgpackFormat{}}
-	CBOR    Codec = binaryCodec{"cbor", cborFormat{}}
+	MsgPack Codec = &binaryCodec{"msgpack", msgpackFormat{}}
+	CBOR    Codec = &binaryCodec{"cbor", cborFormat{}}
 )
 
 // maxValues bounds how many values one message may hold: a byte of input can

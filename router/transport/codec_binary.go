@@ -11,9 +11,9 @@ type binaryCodec struct {
 	f    format
 }
 
-func (c binaryCodec) Name() string { return c.name }
+func (c *binaryCodec) Name() string { return c.name }
 
-func (c binaryCodec) Decode(data []byte, depth int) (any, error) {
+func (c *binaryCodec) Decode(data []byte, depth int) (any, error) {
 	r := &reader{data: data}
 	v, isBreak, err := c.value(r, depth)
 	switch {
@@ -28,7 +28,7 @@ func (c binaryCodec) Decode(data []byte, depth int) (any, error) {
 }
 
 // value reads the next value; isBreak says that it was an end mark instead.
-func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
+func (c *binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
 	if r.values++; r.values > maxValues {
 		return nil, false, errMany
 	}
@@ -68,7 +68,7 @@ func (c binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error
 	return h.scalar(), false, nil
 }
 
-func (c binaryCodec) text(r *reader, n int) (string, error) {
+func (c *binaryCodec) text(r *reader, n int) (string, error) {
 	b, err := c.chunks(r, n, text)
 	switch {
 	case err != nil:
@@ -81,7 +81,7 @@ func (c binaryCodec) text(r *reader, n int) (string, error) {
 	return string(b), nil
 }
 
-func (c binaryCodec) bytes(r *reader, n int) ([]byte, error) {
+func (c *binaryCodec) bytes(r *reader, n int) ([]byte, error) {
 	b, err := c.chunks(r, n, bytes)
 	if err != nil || r.skim {
 		return nil, err
@@ -91,7 +91,7 @@ func (c binaryCodec) bytes(r *reader, n int) ([]byte, error) {
 
 // chunks reads n bytes, or chunks of the same kind up to an end mark. What it
 // returns may still belong to the message.
-func (c binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
+func (c *binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
 	if n >= 0 {
 		return r.take(n)
 	}
@@ -115,7 +115,7 @@ func (c binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
 	}
 }
 
-func (c binaryCodec) list(r *reader, n, depth int) ([]any, error) {
+func (c *binaryCodec) list(r *reader, n, depth int) ([]any, error) {
 	var l []any
 	if !r.skim {
 		l = make([]any, 0, min(max(n, 0), 64))
@@ -138,7 +138,7 @@ func (c binaryCodec) list(r *reader, n, depth int) ([]any, error) {
 	return l, nil
 }
 
-func (c binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
+func (c *binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
 	var d map[string]any
 	if !r.skim {
 		d = make(map[string]any, min(max(n, 0), 16))
@@ -169,7 +169,7 @@ func (c binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
 	return d, nil
 }
 
-func (c binaryCodec) Append(b []byte, v any) ([]byte, error) {
+func (c *binaryCodec) Append(b []byte, v any) ([]byte, error) {
 	f := c.f
 	var err error
 	switch v := plain(v).(type) {
@@ -207,21 +207,21 @@ func (c binaryCodec) Append(b []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
 }
 
-func (c binaryCodec) openList(b []byte, n int) []byte { return c.f.appendHead(b, list, n) }
-func (binaryCodec) appendNext(b []byte) []byte        { return b }
-func (binaryCodec) closeList(b []byte) []byte         { return b }
+func (c *binaryCodec) openList(b []byte, n int) []byte { return c.f.appendHead(b, list, n) }
+func (*binaryCodec) appendNext(b []byte) []byte        { return b }
+func (*binaryCodec) closeList(b []byte) []byte         { return b }
 
-func (c binaryCodec) appendInt(b []byte, v int64) []byte { return c.f.appendInt(b, v) }
+func (c *binaryCodec) appendInt(b []byte, v int64) []byte { return c.f.appendInt(b, v) }
 
-func (c binaryCodec) appendText(b []byte, s string) []byte {
+func (c *binaryCodec) appendText(b []byte, s string) []byte {
 	return append(c.f.appendHead(b, text, len(s)), s...)
 }
 
-func (c binaryCodec) newElements() elements { return &binaryElements{c: c} }
+func (c *binaryCodec) newElements() elements { return &binaryElements{c: c} }
 
 // binaryElements reads a message in one pass.
 type binaryElements struct {
-	c     binaryCodec
+	c     *binaryCodec
 	r     reader
 	depth int
 	left  int // elements that follow; -1 is up to an end mark

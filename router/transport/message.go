@@ -99,10 +99,8 @@ func fields(msg wamp.Message, at *[maxElements]any) (n, optional int) {
 // encode adds the bytes of msg to b. A long payload at its end is returned as
 // it is instead: nobody may write to it.
 func encode(c Codec, b []byte, msg wamp.Message) (head, long []byte, err error) {
-	if m, ok := msg.(*wamp.Event); ok {
-		if p := payloadOf(m.Arguments); p != nil {
-			return encodeEvent(c, b, m, p)
-		}
+	if m, ok := msg.(*Event); ok {
+		return encodeEvent(c, b, m)
 	}
 	var at [maxElements]any
 	n, optional := fields(msg, &at)
@@ -157,26 +155,6 @@ func encodeWith(c Codec, b []byte, msg wamp.Message, at []any, p *Payload) (head
 		return nil, nil, err
 	}
 	head, long = p.appendTo(b)
-	return head, long, nil
-}
-
-// encodeEvent is encodeWith for what goes to many.
-func encodeEvent(c Codec, b []byte, m *wamp.Event, p *Payload) (head, long []byte, err error) {
-	last := &p.form(c).lastHead
-	h := last.Load()
-	if h == nil || h.subscription != m.Subscription || h.details != len(m.Details) {
-		at := []any{&m.Subscription, &m.Publication, &m.Details}
-		bytes, err := encodeHead(c, nil, m, at, len(at)+p.count)
-		if err != nil {
-			return nil, nil, err
-		}
-		h = &eventHead{m.Subscription, len(m.Details), bytes}
-		last.Store(h)
-	}
-	if p, err = p.in(c); err != nil {
-		return nil, nil, err
-	}
-	head, long = p.appendTo(append(b, h.bytes...))
 	return head, long, nil
 }
 
@@ -337,9 +315,10 @@ func read(e elements, p any) error {
 		}
 	case *wamp.Dict:
 		var v any
-		*p = wamp.Dict{} // nexus writes into some of them
 		if v, err = e.value(); v != nil {
 			*p, err = as[map[string]any](v, err)
+		} else {
+			*p = wamp.Dict{} // nexus writes into some of them
 		}
 	}
 	return err

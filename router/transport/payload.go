@@ -14,8 +14,7 @@ import (
 // another serializer. nexus carries it as the only one of a message's Arguments.
 type Payload struct {
 	// Sender tells who published or called, as details of an EVENT or INVOCATION.
-	// Many may read it, nobody may write to it.
-	Sender wamp.Dict
+	Sender *Details
 
 	codec Codec
 	depth int
@@ -29,29 +28,12 @@ type Payload struct {
 
 // form is what a payload has for one serializer.
 type form struct {
-	making   sync.Mutex
-	payload  atomic.Pointer[Payload]   // the same payload, once somebody needed it
-	lastHead atomic.Pointer[eventHead] // of the last EVENT with it
+	making  sync.Mutex
+	payload atomic.Pointer[Payload] // the same payload, once somebody needed it
 }
 
 // form is that for c.
-func (p *Payload) form(c Codec) *form {
-	for i, other := range codecs {
-		if other == c {
-			return &p.forms[i]
-		}
-	}
-	return &p.forms[0] // not reached
-}
-
-// eventHead is what stands before the payload in the message of an EVENT. It is
-// the same for all subscribers to one subscription who are told as much, so
-// it is encoded once.
-type eventHead struct {
-	subscription wamp.ID
-	details      int // how many
-	bytes        []byte
-}
+func (p *Payload) form(c Codec) *form { return &p.forms[index(c)] }
 
 // payloadOf is the payload that args carry, or nil.
 func payloadOf(args wamp.List) *Payload {

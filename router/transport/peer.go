@@ -180,7 +180,7 @@ func (p *Peer) deliver(msg wamp.Message) {
 
 // Deliver queues an event without nexus and the guard, as Put does. What cannot be
 // delivered ends the session. It reports whether the event was queued.
-func (p *Peer) Deliver(msg *wamp.Event) bool { return p.queue(msg) }
+func (p *Peer) Deliver(msg *Event) bool { return p.queue(msg) }
 
 // Prepare encodes the arguments of msg for the other end, which may take long.
 func (p *Peer) Prepare(msg wamp.Message) error {

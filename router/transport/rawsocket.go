@@ -25,6 +25,16 @@ const (
 // The serializers by their number in the handshake.
 var codecs = [...]Codec{1: JSON, 2: MsgPack, 3: CBOR}
 
+// index is where codecs has c.
+func index(c Codec) int {
+	for i, other := range codecs {
+		if other == c {
+			return i
+		}
+	}
+	return 0 // not reached
+}
+
 // Handshake errors a server answers, by their number.
 const (
 	refuseSerializer = 1
