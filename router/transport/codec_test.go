@@ -252,3 +252,29 @@ func equal(a, b any) bool {
 func FuzzJSON(f *testing.F)    { fuzzCodec(f, JSON) }
 func FuzzMsgPack(f *testing.F) { fuzzCodec(f, MsgPack) }
 func FuzzCBOR(f *testing.F)    { fuzzCodec(f, CBOR) }
+
+// An integer or a text that is read at once is what value makes of it.
+func TestScalarElements(t *testing.T) {
+	for _, element := range []string{
+		`0`, `-0`, `-1`, `9223372036854775807`, `9223372036854775808`, `18446744073709551616`, `1.0`, `1e3`,
+		`""`, `"a"`, `" "`, `"é"`, `"\u00e9"`, `"\\"`, `"\u0000YQ=="`, `"\ud800"`, `null`, `true`, `[]`, `{}`,
+	} {
+		message := []byte(" [ " + element + " ] ")
+		open := func() elements {
+			e := JSON.newElements()
+			if err := e.open(message, 8, 0); err != nil {
+				t.Fatalf("%s: %v", element, err)
+			}
+			return e
+		}
+		value, valueErr := open().value()
+		i, err := open().integer()
+		if want, wantErr := as[int64](value, valueErr); i != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%s as an integer is %v, %v, expected %v, %v", element, i, err, want, wantErr)
+		}
+		s, err := open().text()
+		if want, wantErr := as[string](value, valueErr); s != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%s as text is %q, %v, expected %q, %v", element, s, err, want, wantErr)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	stdbytes "bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 )
 
 func (jsonCodec) newElements() elements { return &jsonElements{} }
@@ -45,9 +46,25 @@ func (e *jsonElements) next() []byte {
 	return part
 }
 
-func (e *jsonElements) integer() (int64, error) { return as[int64](e.value()) }
-func (e *jsonElements) text() (string, error)   { return as[string](e.value()) }
-func (e *jsonElements) value() (any, error)     { return JSON.Decode(e.next(), e.depth) }
+// integer and text build nothing but their result, unless the element has a
+// fraction or escapes.
+func (e *jsonElements) integer() (int64, error) {
+	part := e.next()
+	if i, err := strconv.ParseInt(string(part), 10, 64); err == nil {
+		return i, nil
+	}
+	return as[int64](JSON.Decode(part, e.depth))
+}
+
+func (e *jsonElements) text() (string, error) {
+	part := e.next()
+	if len(part) > 1 && part[0] == '"' && stdbytes.IndexByte(part, '\\') < 0 {
+		return string(part[1 : len(part)-1]), nil
+	}
+	return as[string](JSON.Decode(part, e.depth))
+}
+
+func (e *jsonElements) value() (any, error) { return JSON.Decode(e.next(), e.depth) }
 
 func (e *jsonElements) raw() ([]byte, any, error) {
 	part := e.next()
