@@ -23,17 +23,10 @@ type Payload struct {
 
 	carrier [1]any   // what Arguments points to
 	inline  [40]byte // where raw is, if it is short
-	forms   [len(codecs)]form
-}
 
-// form is what a payload has for one serializer.
-type form struct {
-	making  sync.Mutex
-	payload atomic.Pointer[Payload] // the same payload, once somebody needed it
+	making sync.Mutex
+	forms  [len(codecs)]atomic.Pointer[Payload] // for other serializers, once somebody needed them
 }
-
-// form is that for c.
-func (p *Payload) form(c Codec) *form { return &p.forms[index(c)] }
 
 // payloadOf is the payload that args carry, or nil.
 func payloadOf(args wamp.List) *Payload {
@@ -184,10 +177,10 @@ func (p *Payload) in(c Codec) (*Payload, error) {
 	if p.codec == c {
 		return p, nil
 	}
-	f := p.form(c)
-	f.making.Lock() // once for all who want it
-	defer f.making.Unlock()
-	if o := f.payload.Load(); o != nil {
+	form := &p.forms[index(c)]
+	p.making.Lock() // once for all who want it
+	defer p.making.Unlock()
+	if o := form.Load(); o != nil {
 		return o, nil
 	}
 	args, kwargs, err := p.decode()
@@ -205,7 +198,7 @@ func (p *Payload) in(c Codec) (*Payload, error) {
 			return nil, err
 		}
 	}
-	f.payload.Store(o)
+	form.Store(o)
 	return o, nil
 }
 

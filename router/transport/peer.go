@@ -194,7 +194,7 @@ func (p *Peer) Prepare(msg wamp.Message) error {
 // Prepared reports whether Prepare has nothing to do.
 func (p *Peer) Prepared(msg wamp.Message) bool {
 	payload := PayloadOf(msg)
-	return payload == nil || payload.codec == p.codec || payload.form(p.codec).payload.Load() != nil
+	return payload == nil || payload.codec == p.codec || payload.forms[index(p.codec)].Load() != nil
 }
 
 // Put queues msg without nexus and the guard, to be written by FlushMarked or
