@@ -8,7 +8,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // jsonCodec is RFC 8259 with the WAMP convention for bytes: a string that
@@ -18,82 +17,13 @@ type jsonCodec struct{}
 func (jsonCodec) Name() string { return "json" }
 
 func (jsonCodec) Decode(data []byte, depth int) (any, error) {
-	if err := skimJSON(data, depth, 0); err != nil {
+	r := &jsonReader{data: data}
+	v, err := r.value(depth)
+	if err == nil {
+		err = r.ended()
+	}
+	if err != nil {
 		return nil, err
-	}
-	d := json.NewDecoder(stdbytes.NewReader(data))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if len(stdbytes.TrimSpace(data[d.InputOffset():])) > 0 {
-		return nil, errTrail
-	}
-	return fromJSON(v)
-}
-
-// skimJSON refuses, before anything is built from it, what nests too deep,
-// holds too many values or is not UTF-8 (encoding/json would mend that
-// silently).
-func skimJSON(data []byte, depth, spare int) error {
-	if !utf8.Valid(data) {
-		return errUTF8
-	}
-	values, level, inText := 1+spare, 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inText && c == '\\':
-			i++
-		case c == '"':
-			inText = !inText
-		case inText:
-		case c == '[' || c == '{':
-			if level++; level > depth {
-				return errDepth
-			}
-			values++
-		case c == ']' || c == '}':
-			level--
-		case c == ',' || c == ':':
-			values++
-		}
-	}
-	if values > maxValues {
-		return errMany
-	}
-	return nil
-}
-
-// fromJSON turns what encoding/json built into values of Codec, in place.
-func fromJSON(v any) (any, error) {
-	var err error
-	switch v := v.(type) {
-	case json.Number:
-		return Number(v.String())
-	case string:
-		// What is no base64 is text: an error would let whoever sends it
-		// cut off every receiver that speaks JSON.
-		if rest, ok := strings.CutPrefix(v, "\x00"); ok {
-			if b, err := base64.StdEncoding.DecodeString(rest); err == nil {
-				return b, nil
-			}
-		}
-		return v, nil
-	case []any:
-		for i := range v {
-			if v[i], err = fromJSON(v[i]); err != nil {
-				return nil, err
-			}
-		}
-		return v, nil
-	case map[string]any:
-		for k := range v {
-			if v[k], err = fromJSON(v[k]); err != nil {
-				return nil, err
-			}
-		}
-		return v, nil
 	}
 	return v, nil
 }

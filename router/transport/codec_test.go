@@ -1,13 +1,17 @@
 package transport
 
 import (
+	stdbytes "bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
 )
@@ -201,7 +205,7 @@ func TestDecodeLimits(t *testing.T) {
 
 // fuzzCodec: decoding never panics, and what decodes means the same when it is
 // encoded again.
-func fuzzCodec(f *testing.F, c Codec) {
+func fuzzCodec(f *testing.F, c Codec, check func(t *testing.T, data []byte, v any, err error)) {
 	for _, v := range []any{nil, int64(-70000), 1.5, "x", []byte{1}, []any{int64(1), map[string]any{"a": true}}} {
 		data, err := c.Append(nil, v)
 		if err != nil {
@@ -212,6 +216,7 @@ func fuzzCodec(f *testing.F, c Codec) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = decode(c, data, testDepth)
 		v, err := c.Decode(data, testDepth)
+		check(t, data, v, err)
 		if err != nil {
 			return
 		}
@@ -249,32 +254,108 @@ func equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-func FuzzJSON(f *testing.F)    { fuzzCodec(f, JSON) }
-func FuzzMsgPack(f *testing.F) { fuzzCodec(f, MsgPack) }
-func FuzzCBOR(f *testing.F)    { fuzzCodec(f, CBOR) }
+func unchecked(*testing.T, []byte, any, error) {}
+
+func FuzzJSON(f *testing.F)    { fuzzCodec(f, JSON, likeStandardJSON) }
+func FuzzMsgPack(f *testing.F) { fuzzCodec(f, MsgPack, unchecked) }
+func FuzzCBOR(f *testing.F)    { fuzzCodec(f, CBOR, unchecked) }
+
+// likeStandardJSON compares what became of data with what encoding/json makes of it.
+func likeStandardJSON(t *testing.T, data []byte, v any, err error) {
+	if err == errDepth || err == errMany {
+		return
+	}
+	want, wantErr := standardJSON(data)
+	if (err == nil) != (wantErr == nil) || err == nil && !equal(v, want) {
+		t.Fatalf("%q is %#v, %v; to encoding/json it is %#v, %v", data, v, err, want, wantErr)
+	}
+}
+
+func standardJSON(data []byte) (v any, err error) {
+	if !utf8.Valid(data) {
+		return nil, errUTF8
+	}
+	d := json.NewDecoder(stdbytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errTrail
+	}
+	return typed(v)
+}
+
+// typed turns what encoding/json built into values of Codec, in place.
+func typed(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		return Number(v.String())
+	case string:
+		return fromText(v), nil
+	case []any:
+		for i := range v {
+			if v[i], err = typed(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for k := range v {
+			if v[k], err = typed(v[k]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+// What encoding/json takes and refuses, JSON does.
+func TestJSONLikeStandard(t *testing.T) {
+	parts := []string{
+		``, ` `, `[`, `]`, `{`, `}`, `,`, `:`, `"`, `"a"`, `"\`, `\"`, `"\u00e9"`, `"\ud834\udd1e"`, `"\uDEAD"`, `"\x"`, `"\u12"`,
+		`"\u0000YQ=="`, "\"\t\"", "\"\x7f\"", "\"\xff\"", "\xef\xbb\xbf", "\x00", "\v", "\t\n\r",
+		`0`, `-`, `-0`, `01`, `1.`, `.5`, `1.5`, `+1`, `1e`, `1e5`, `1E+5`, `1e-400`, `1e400`, `-1e400`, `9223372036854775807`,
+		`-9223372036854775808`, `-9223372036854775809`, `18446744073709551615`, `18446744073709551616`, `0x1`, `NaN`, `Infinity`,
+		`null`, `nul`, `nullx`, `true`, `false`, `True`, `/* */`, `'a'`,
+	}
+	for _, a := range parts {
+		for _, b := range parts {
+			for _, text := range []string{a + b, "[" + a + "," + b + "]", "[" + a + b + "]", "{" + a + ":" + b + "}", "[[" + a + "]" + b} {
+				v, err := JSON.Decode([]byte(text), testDepth)
+				likeStandardJSON(t, []byte(text), v, err)
+			}
+		}
+	}
+}
 
 // An integer or a text that is read at once is what value makes of it.
 func TestScalarElements(t *testing.T) {
-	for _, element := range []string{
-		`0`, `-0`, `-1`, `9223372036854775807`, `9223372036854775808`, `18446744073709551616`, `1.0`, `1e3`,
-		`""`, `"a"`, `" "`, `"é"`, `"\u00e9"`, `"\\"`, `"\u0000YQ=="`, `"\ud800"`, `null`, `true`, `[]`, `{}`,
-	} {
-		message := []byte(" [ " + element + " ] ")
-		open := func() elements {
-			e := JSON.newElements()
-			if err := e.open(message, 8, 0); err != nil {
-				t.Fatalf("%s: %v", element, err)
+	for _, c := range allCodecs {
+		for _, v := range []any{
+			int64(0), int64(-1), int64(math.MaxInt64), uint64(math.MaxUint64), 1.0, true, nil,
+			"", "a", "é\n\\", "\x00YQ", []byte("a"), []any{}, map[string]any{},
+		} {
+			message, err := c.Append(nil, []any{v})
+			if err != nil {
+				t.Fatal(err)
 			}
-			return e
-		}
-		value, valueErr := open().value()
-		i, err := open().integer()
-		if want, wantErr := as[int64](value, valueErr); i != want || (err == nil) != (wantErr == nil) {
-			t.Errorf("%s as an integer is %v, %v, expected %v, %v", element, i, err, want, wantErr)
-		}
-		s, err := open().text()
-		if want, wantErr := as[string](value, valueErr); s != want || (err == nil) != (wantErr == nil) {
-			t.Errorf("%s as text is %q, %v, expected %q, %v", element, s, err, want, wantErr)
+			opened := func() elements {
+				e := c.newElements()
+				if err := e.open(message, testDepth, 0); err != nil {
+					t.Fatalf("%s: %v: %v", c.Name(), v, err)
+				}
+				return e
+			}
+			value, err := opened().value()
+			want, wantErr := as[int64](value, err)
+			if i, err := opened().integer(); i != want || err != wantErr {
+				t.Errorf("%s: %v as an integer is %v, %v, expected %v, %v", c.Name(), v, i, err, want, wantErr)
+			}
+			text, wantErr := as[string](value, err)
+			if s, err := opened().text(); s != text || err != wantErr {
+				t.Errorf("%s: %v as text is %q, %v, expected %q, %v", c.Name(), v, s, err, text, wantErr)
+			}
 		}
 	}
 }

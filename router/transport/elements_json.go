@@ -1,130 +1,76 @@
 package transport
 
-import (
-	stdbytes "bytes"
-	"encoding/json"
-	"errors"
-	"strconv"
-)
-
 func (jsonCodec) newElements() elements { return &jsonElements{} }
 
-// jsonElements reads a message that encoding/json has taken apart.
+// jsonElements reads a message in one pass.
 type jsonElements struct {
-	parts []json.RawMessage
+	r     jsonReader
 	depth int
+	begun bool // an element was read
+	over  bool // the list has ended
 }
 
-func (e *jsonElements) close() { e.parts = nil }
+func (e *jsonElements) close() { e.r = jsonReader{} }
 
 func (e *jsonElements) open(data []byte, depth, spare int) error {
-	e.parts, e.depth = nil, depth
-	if err := skimJSON(data, depth+1, spare); err != nil {
-		return err
-	}
-	err := json.Unmarshal(data, &e.parts)
-	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+	*e = jsonElements{r: jsonReader{data: data, values: 1 + spare}, depth: depth}
+	if e.r.next() != '[' {
 		return errNoList
 	}
-	if err != nil {
-		return err
-	}
-	if e.parts == nil { // null
-		return errNoList
-	}
+	e.r.pos++
 	return nil
 }
 
-func (e *jsonElements) more() (bool, error) { return len(e.parts) > 0, nil }
-
-func (e *jsonElements) next() []byte {
-	if len(e.parts) == 0 {
-		return nil
+func (e *jsonElements) more() (bool, error) {
+	if e.over {
+		return false, nil
 	}
-	part := e.parts[0]
-	e.parts = e.parts[1:]
-	return part
+	switch c := e.r.next(); {
+	case c == ']':
+		e.r.pos++
+		e.over = true
+		return false, e.r.ended()
+	case e.begun && c != ',':
+		return false, e.r.unexpected()
+	}
+	return true, nil
 }
 
-// integer and text build nothing but their result, unless the element has a
-// fraction or escapes.
-func (e *jsonElements) integer() (int64, error) {
-	part := e.next()
-	if i, err := strconv.ParseInt(string(part), 10, 64); err == nil {
-		return i, nil
+// begin goes to the next element.
+func (e *jsonElements) begin() error {
+	c := e.r.next()
+	if e.over || e.begun && c != ',' {
+		return e.r.unexpected()
 	}
-	return as[int64](JSON.Decode(part, e.depth))
+	if e.begun {
+		e.r.pos++
+		e.r.next()
+	}
+	e.begun = true
+	return nil
 }
 
-func (e *jsonElements) text() (string, error) {
-	part := e.next()
-	if len(part) > 1 && part[0] == '"' && stdbytes.IndexByte(part, '\\') < 0 {
-		return string(part[1 : len(part)-1]), nil
+func (e *jsonElements) value() (any, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
 	}
-	return as[string](JSON.Decode(part, e.depth))
+	return e.r.value(e.depth)
 }
 
-func (e *jsonElements) value() (any, error) { return JSON.Decode(e.next(), e.depth) }
+func (e *jsonElements) integer() (int64, error) { return as[int64](e.value()) }
+func (e *jsonElements) text() (string, error)   { return as[string](e.value()) }
 
 func (e *jsonElements) raw() ([]byte, any, error) {
-	part := e.next()
-	err := checkJSON(part)
-	if err == nil && (stdbytes.Contains(part, []byte(`\ud`)) || stdbytes.Contains(part, []byte(`\uD`))) {
-		part, err = again(JSON, part, e.depth) // half a character may be among these
-	}
-	if err != nil {
+	if err := e.begin(); err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case len(part) == 0:
-		return nil, nil, errShort
-	case part[0] == '[':
-		return part, []any(nil), nil
-	case part[0] == '{':
-		return part, map[string]any(nil), nil
-	case part[0] == 'n':
-		return part, nil, nil
+	at := e.r.pos
+	e.r.skim, e.r.odd = true, false
+	empty, err := e.r.value(e.depth)
+	e.r.skim = false
+	encoded := e.r.data[at:e.r.pos:len(e.r.data)]
+	if err == nil && e.r.odd {
+		encoded, err = again(JSON, encoded, e.depth)
 	}
-	return nil, nil, errType
-}
-
-// checkJSON refuses of valid JSON what fromJSON does: numbers out of range.
-func checkJSON(data []byte) error {
-	for len(data) > 0 {
-		n := 1
-		switch c := data[0]; {
-		case c == '"':
-			n = textEnd(data)
-		case c == '-' || c >= '0' && c <= '9':
-			n = numberEnd(data)
-			if _, err := Number(string(data[:n])); err != nil {
-				return err
-			}
-		}
-		data = data[n:]
-	}
-	return nil
-}
-
-// textEnd is where the text ends that data begins with.
-func textEnd(data []byte) int {
-	for i := 1; i < len(data); i++ {
-		switch data[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(data)
-}
-
-// numberEnd is where the number ends that data begins with.
-func numberEnd(data []byte) int {
-	for i, c := range data {
-		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E' {
-			return i
-		}
-	}
-	return len(data)
+	return encoded, empty, err
 }
