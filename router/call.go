@@ -131,6 +131,9 @@ func (g *guard) owe() { g.owes = min(g.owes+1, maxOwed) }
 // is nobody's reader.
 func (c *call) answer(by *guard, msg wamp.Message, last bool) {
 	to := c.caller
+	if by != nil && last { // for parts its callee rests
+		by.peer.Serves(to.peer.Conn)
+	}
 	err := to.peer.Prepare(msg)
 	to.mu.Lock()
 	waits := to.calls[c.request] == c

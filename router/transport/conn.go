@@ -78,6 +78,7 @@ type Conn struct {
 	in        *ear
 	received  atomic.Int64 // messages
 	asking    asking       // of the reader
+	serving   serving      // of the reader
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64

@@ -65,7 +65,7 @@ func (e *ear) drained() {
 // paused is when there is nothing to read.
 func (e *ear) paused() {
 	if e.c != nil {
-		e.c.asking.paused()
+		e.c.paused()
 	}
 }
 

@@ -28,11 +28,19 @@ const (
 	glances = 8
 )
 
-// asking is how long a session was read without a pause, as its reader knows.
+// asking is how long a session was read without a pause, as its reader knows, and
+// how long the answers to it took.
 type asking struct {
 	number int64
 	since  time.Time // zero: there was nothing to read
 	count  int
+	debt   atomic.Int64 // ns of answers, for which it has not rested yet
+}
+
+// serving is whose answer a reader is at, and since when.
+type serving struct {
+	whom  *Conn
+	since time.Time
 }
 
 // Asks notes that the peer asks for something, and has it rest when it is time to.
@@ -50,20 +58,49 @@ func (c *Conn) Asks() {
 		return
 	}
 	now := time.Now()
+	spent := now.Sub(a.since) + time.Duration(a.debt.Load())
 	switch {
 	case a.since.IsZero():
 		p.latest.Store(a.number)
 		p.at.Store(now.UnixNano())
-	case now.Sub(a.since) < stretch:
+		a.debt.Store(0)
+	case spent < stretch:
 		return
 	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
 		p.rests.Add(1)
 		c.guard.Drained()
-		time.Sleep(min(3*now.Sub(a.since), mostRest))
+		a.debt.Store(0) // what comes during the rest is for the next
+		time.Sleep(min(3*spent, mostRest))
 		now = time.Now()
+	default:
+		a.debt.Store(0)
 	}
 	a.since = now
 }
 
+// Serves notes that what is read now is what whom has asked for: that takes no less
+// than asking did.
+func (c *Conn) Serves(whom *Conn) {
+	if c.lim.Pace == nil {
+		return
+	}
+	now := time.Now()
+	c.serving.charge(now)
+	c.serving = serving{whom, now}
+}
+
+// charge ends it. Who is served does not pay for what else a reader waits for.
+func (s *serving) charge(now time.Time) {
+	if s.whom != nil {
+		s.whom.asking.debt.Add(int64(min(now.Sub(s.since), stretch)))
+	}
+}
+
 // paused notes that there was nothing to read.
-func (a *asking) paused() { a.since = time.Time{} }
+func (c *Conn) paused() {
+	c.asking.since = time.Time{}
+	if c.serving.whom != nil {
+		c.serving.charge(time.Now())
+		c.serving = serving{}
+	}
+}

@@ -75,3 +75,63 @@ func TestPace(t *testing.T) {
 		})
 	}
 }
+
+// What it takes to answer a session counts as if it had asked for longer: it rests
+// for that as well, beside another and if it asks without a pause.
+func TestPaceOfAnswers(t *testing.T) {
+	now := time.Now()
+	later := now.Add(time.Hour) // however slow this machine is
+	for _, row := range []struct {
+		name   string
+		since  time.Time // it has been asking
+		debt   time.Duration
+		rests  int64
+		remain time.Duration
+	}{
+		{"little", later, stretch / 2, 0, stretch / 2},
+		{"much", now, stretch, 1, 0},
+		{"much, before a pause", time.Time{}, stretch, 0, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := &Pace{}
+			c := &Conn{lim: Limits{Pace: p}, guard: &taker{}}
+			p.known.Store(2)
+			p.latest.Store(2)
+			p.at.Store(later.UnixNano())
+			c.asking.number, c.asking.count, c.asking.since = 1, glances-1, row.since
+			c.asking.debt.Store(int64(row.debt))
+			c.Asks()
+			if got := p.rests.Load(); got != row.rests {
+				t.Errorf("%d rests, expected %d", got, row.rests)
+			}
+			if got := time.Duration(c.asking.debt.Load()); got != row.remain {
+				t.Errorf("%v are left, expected %v", got, row.remain)
+			}
+		})
+	}
+}
+
+// Whom a reader serves is charged for that until it serves another or there is nothing
+// to read, and not for what else the reader waits for.
+func TestServes(t *testing.T) {
+	served, other, c := &Conn{}, &Conn{}, &Conn{lim: Limits{Pace: &Pace{}}}
+	debt := func(c *Conn) time.Duration { return time.Duration(c.asking.debt.Load()) }
+	c.Serves(served)
+	time.Sleep(20 * stretch)
+	c.Serves(other)
+	if got := debt(served); got != stretch {
+		t.Errorf("charged %v, expected %v", got, stretch)
+	}
+	if got := debt(other); got != 0 {
+		t.Errorf("charged %v before the end", got)
+	}
+	c.paused()
+	if got := debt(other); got <= 0 || got > stretch {
+		t.Errorf("charged %v, expected up to %v", got, stretch)
+	}
+	before := debt(other)
+	c.paused()
+	if got := debt(other); got != before {
+		t.Errorf("charged %v for nothing to read", got-before)
+	}
+}

@@ -27,6 +27,7 @@ var disturbers = []disturber{
 	}},
 	{"sends half a frame", halves},
 	{"floods calls", floodCalls},
+	{"floods calls to the daemon", floodDaemon},
 	{"floods publishes", floodPublishes},
 	{"answers what nobody asked", floodAnswers},
 	{"subscribes to everything", subscribeAll},
@@ -163,6 +164,15 @@ func floodCalls(socket string) error {
 	}
 	return forever(socket, func(p *bare.Peer) error {
 		return flood(p, func(n int) bare.Message { return bare.Message{bare.Call, n, bare.None, uri} })
+	})
+}
+
+// floodDaemon floods what the daemon answers itself.
+func floodDaemon(socket string) error {
+	return forever(socket, func(p *bare.Peer) error {
+		return flood(p, func(n int) bare.Message {
+			return bare.Message{bare.Call, n, bare.None, "org.deskconn.system.name"}
+		})
 	})
 }
 
