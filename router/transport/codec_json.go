@@ -82,8 +82,12 @@ func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
 		return c.appendInt(b, v), nil
 	case string:
 		return c.appendText(b, v), nil
-	case nil, bool, uint64:
-		return appendJSON(b, v)
+	case uint64:
+		return strconv.AppendUint(b, v, 10), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case nil:
+		return append(b, "null"...), nil
 	}
 	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
 }
@@ -102,7 +106,7 @@ func appendJSONFloat(b []byte, v float64) ([]byte, error) {
 	return b, err
 }
 
-// appendJSON adds a scalar, without HTML escapes.
+// appendJSON adds a text or a float, without HTML escapes.
 func appendJSON(b []byte, v any) ([]byte, error) {
 	var out stdbytes.Buffer
 	e := json.NewEncoder(&out)
