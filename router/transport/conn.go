@@ -77,7 +77,7 @@ type Conn struct {
 	decoder   decoder // of the reader
 	in        *ear
 	received  atomic.Int64 // messages
-	asking    asking       // of the reader
+	asking    asking       // of the reader, but for its debt
 	serving   serving      // of the reader
 	lim       Limits
 	guard     Guard // nil on a client's end

@@ -68,7 +68,7 @@ func (e *jsonElements) raw() ([]byte, any, error) {
 	e.r.skim, e.r.odd = true, false
 	empty, err := e.r.value(e.depth)
 	e.r.skim = false
-	encoded := e.r.data[at:e.r.pos:len(e.r.data)]
+	encoded := e.r.data[at:e.r.pos:e.r.pos]
 	if err == nil && e.r.odd {
 		encoded, err = again(JSON, encoded, e.depth)
 	}

@@ -7,7 +7,7 @@ import (
 
 // Pace keeps a session that asks without a pause from taking the processors from the
 // others that share it: while others ask as well, it rests three times as long as it
-// was read. What nobody has read yet waits in its socket, and then at its own end.
+// was read and answered. What nobody has read yet waits in its socket, and then at its own end.
 type Pace struct {
 	known  atomic.Int64 // how many have asked
 	latest atomic.Int64 // who has begun to ask, by number
@@ -18,7 +18,7 @@ type Pace struct {
 const (
 	// stretch is how long one session is read at a time. What the kernel gives to a
 	// process at a time is ten times as long.
-	stretch = 250 * time.Microsecond
+	stretch = 125 * time.Microsecond
 	// mostRest bounds a rest: who was read may have waited for others as well.
 	mostRest = 10 * time.Millisecond
 	// company is how long who has asked counts as being there: who moves a pointer
@@ -29,7 +29,7 @@ const (
 )
 
 // asking is how long a session was read without a pause, as its reader knows, and
-// how long the answers to it took.
+// how long the readers of others had with answers to it.
 type asking struct {
 	number int64
 	since  time.Time // zero: there was nothing to read
@@ -37,7 +37,8 @@ type asking struct {
 	debt   atomic.Int64 // ns of answers, for which it has not rested yet
 }
 
-// serving is whose answer a reader is at, and since when.
+// serving is whose answer a reader is at, and since when: where it goes from one to
+// the next, since the end of the last.
 type serving struct {
 	whom  *Conn
 	since time.Time
@@ -78,29 +79,35 @@ func (c *Conn) Asks() {
 	a.since = now
 }
 
-// Serves notes that what is read now is what whom has asked for: that takes no less
-// than asking did.
+// Serves notes that the message just read is what whom has asked for: until the next
+// one, or a pause, its reader is busy with that.
 func (c *Conn) Serves(whom *Conn) {
+	s := &c.serving
 	if c.lim.Pace == nil {
 		return
 	}
-	now := time.Now()
-	c.serving.charge(now)
-	c.serving = serving{whom, now}
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+	s.whom = whom
 }
 
-// charge ends it. Who is served does not pay for what else a reader waits for.
-func (s *serving) charge(now time.Time) {
-	if s.whom != nil {
-		s.whom.asking.debt.Add(int64(min(now.Sub(s.since), stretch)))
+// served charges who was served, if anybody, up to a stretch: a reader may have had to
+// wait.
+func (c *Conn) served() {
+	s := &c.serving
+	if s.whom == nil {
+		s.since = time.Time{}
+		return
 	}
+	now := time.Now()
+	s.whom.asking.debt.Add(int64(min(now.Sub(s.since), stretch)))
+	s.whom, s.since = nil, now
 }
 
 // paused notes that there was nothing to read.
 func (c *Conn) paused() {
 	c.asking.since = time.Time{}
-	if c.serving.whom != nil {
-		c.serving.charge(time.Now())
-		c.serving = serving{}
-	}
+	c.served()
+	c.serving.since = time.Time{}
 }

@@ -111,19 +111,22 @@ func TestPaceOfAnswers(t *testing.T) {
 	}
 }
 
-// Whom a reader serves is charged for that until it serves another or there is nothing
-// to read, and not for what else the reader waits for.
+// Whom a reader serves is charged for that until the next message or a pause, and for
+// no more than a stretch.
 func TestServes(t *testing.T) {
 	served, other, c := &Conn{}, &Conn{}, &Conn{lim: Limits{Pace: &Pace{}}}
 	debt := func(c *Conn) time.Duration { return time.Duration(c.asking.debt.Load()) }
 	c.Serves(served)
 	time.Sleep(20 * stretch)
-	c.Serves(other)
+	c.served() // the next message, which is nobody's
 	if got := debt(served); got != stretch {
 		t.Errorf("charged %v, expected %v", got, stretch)
 	}
-	if got := debt(other); got != 0 {
-		t.Errorf("charged %v before the end", got)
+	time.Sleep(20 * stretch)
+	c.served()
+	c.Serves(other)
+	if got := debt(served) + debt(other); got != stretch {
+		t.Errorf("charged %v, expected %v still", got, stretch)
 	}
 	c.paused()
 	if got := debt(other); got <= 0 || got > stretch {

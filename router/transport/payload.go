@@ -143,7 +143,7 @@ func (p *Payload) add(encoded []byte, empty any, own bool) bool {
 	case p.count == 0 && cap(encoded) <= len(p.inline):
 		p.raw = append(p.inline[:0], encoded...)
 	case p.count == 0:
-		p.raw = append(make([]byte, 0, cap(encoded)), encoded...) // there is room for both
+		p.raw = append(make([]byte, 0, cap(encoded)), encoded...) // for both, where one follows the other
 	case follows(p.raw, encoded):
 		p.raw = p.raw[:len(p.raw)+len(encoded)]
 	default:

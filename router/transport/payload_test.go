@@ -191,3 +191,15 @@ func elementsOrNil(msg wamp.Message) any {
 	v, _ := CBOR.Decode(b, 2*testDepth)
 	return v
 }
+
+// A payload holds no more than it counts: blanks that follow it are not its own.
+func TestPayloadAmongBlanks(t *testing.T) {
+	blanks := strings.Repeat(" ", 1<<20)
+	msg, err := decodePacked(JSON, []byte(`[16,1,{},"a.b",[1]`+blanks+`,{}`+blanks+"]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := PayloadOf(msg); string(p.raw) != "[1],{}" || cap(p.raw) > 64 {
+		t.Errorf("%q, with room for %d bytes", p.raw, cap(p.raw))
+	}
+}

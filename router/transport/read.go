@@ -121,6 +121,7 @@ func (c *Conn) readAll() error {
 func (c *Conn) awaitRead() {
 	for c.guard != nil && c.lags() {
 		c.guard.Drained()
+		c.served()
 		select {
 		case <-c.room:
 		case <-c.recv.deaf:
@@ -136,6 +137,7 @@ func (c *Conn) lags() bool {
 }
 
 func (c *Conn) receive(kind byte, payload []byte, own bool) error {
+	c.served()
 	switch kind {
 	case framePong:
 		return nil
