@@ -438,9 +438,9 @@ func TestHostileAnnouncer(t *testing.T) {
 	if strings.ContainsFunc(o.out+o.err, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x202e }) {
 		t.Errorf("a control character is shown")
 	}
-	// how many arrive depends on the machine
+	// how many arrive, and how many of these are complete, depends on the machine
 	rows := strings.Count(o.out, "\n") - 1
-	if full := rows >= 900; rows < 100 || rows > 1000 || strings.Contains(o.err, "more are announced") && !full {
+	if full := rows >= 500; rows < 100 || rows > 1000 || strings.Contains(o.err, "more are announced") && !full {
 		t.Errorf("%d rows, %s", rows, o.err)
 	}
 	late.line(0) // it settles all the same
