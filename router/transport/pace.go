@@ -7,7 +7,8 @@ import (
 
 // Pace keeps a session that asks without a pause from taking the processors from the
 // others that share it: while others ask as well, it rests three times as long as it
-// was read and answered. What nobody has read yet waits in its socket, and then at its own end.
+// was read and answered. What nobody has read yet waits in its socket, and then at its
+// own end.
 type Pace struct {
 	known  atomic.Int64 // how many have asked
 	latest atomic.Int64 // who has begun to ask, by number

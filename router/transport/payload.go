@@ -84,8 +84,6 @@ func arguments(msg wamp.Message) (args *wamp.List, kwargs *wamp.Dict) {
 		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Error:
 		return &m.Arguments, &m.ArgumentsKw
-	case *wamp.Event:
-		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Invocation:
 		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Result:
