@@ -428,21 +428,27 @@ func TestHostileAnnouncer(t *testing.T) {
 	late := a.launch(func(ctx context.Context) *exec.Cmd { return a.role(ctx, "announce", "late", "5021", idB) })
 	watch := b.watch()
 	pid := fmt.Sprint(p.cmd.Process.Pid)
-	began, worked := time.Now(), cpu(t, pid)
-	o := b.dconn("discover", "-W", "3")
-	took := time.Since(began)
-	if o.code != 0 || took > 5*time.Second {
-		t.Errorf("exit code %d after %v: %s", o.code, took, o.err)
+	// how many arrive depends on the machine, and so does how many of these are
+	// complete when the time is over
+	look := func() (full bool, took time.Duration) {
+		began, worked := time.Now(), cpu(t, pid)
+		o := b.dconn("discover", "-W", "3")
+		took = time.Since(began)
+		if o.code != 0 || took > 5*time.Second {
+			t.Errorf("exit code %d after %v: %s", o.code, took, o.err)
+		}
+		t.Logf("an announcer works %v in %v of the attack", cpu(t, pid)-worked, took.Round(time.Millisecond))
+		if strings.ContainsFunc(o.out+o.err, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x202e }) {
+			t.Errorf("a control character is shown")
+		}
+		rows := strings.Count(o.out, "\n") - 1
+		t.Logf("%d rows, %s", rows, o.err)
+		if rows < 100 || rows > 1000 {
+			t.Errorf("%d rows, %s", rows, o.err)
+		}
+		return rows >= 900 || !strings.Contains(o.err, "more are announced"), took
 	}
-	t.Logf("an announcer works %v in %v of the attack", cpu(t, pid)-worked, took.Round(time.Millisecond))
-	if strings.ContainsFunc(o.out+o.err, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x202e }) {
-		t.Errorf("a control character is shown")
-	}
-	// how many arrive, and how many of these are complete, depends on the machine
-	rows := strings.Count(o.out, "\n") - 1
-	if full := rows >= 500; rows < 100 || rows > 1000 || strings.Contains(o.err, "more are announced") && !full {
-		t.Errorf("%d rows, %s", rows, o.err)
-	}
+	full, took := look()
 	late.line(0) // it settles all the same
 	for who, process := range map[string]*process{"an announcer": p.process, "a late one": late, "a watch": watch.process} {
 		if rss := residentKiB(t, process.cmd.Process.Pid); rss > 64<<10 {
@@ -451,6 +457,12 @@ func TestHostileAnnouncer(t *testing.T) {
 	}
 	if out, _ := watch.texts(); strings.Count(out, "\n") > 1500 {
 		t.Errorf("a watch has printed %d lines in %v", strings.Count(out, "\n"), took)
+	}
+	for again := 0; again < 2 && !full; again++ { // a busy machine
+		full, _ = look()
+	}
+	if !full {
+		t.Error("more are announced, it says, and has not looked at a thousand")
 	}
 	before := time.Now()
 	p.kill(syscall.SIGTERM)
