@@ -7,6 +7,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -75,46 +76,122 @@ var ownersOnly = map[wamp.MessageType]rule{
 	wamp.SUBSCRIBE: {[]string{wire.Meta}, "only the owner of this daemon subscribes to wamp.*, or to what could match it"},
 }
 
-// authorizer applies the policy, then what is granted to a device.
-type authorizer struct {
-	audience *audience
-	devices  *devices
+// rights are what one session may do: by its identity, which the connection has
+// established, and by the scopes to which it has lowered its own rights at HELLO.
+type rights struct {
+	devices *devices
+	who     Identity
+	lowered bool
+	scopes  trust.Scopes // that it kept, where lowered
 }
 
-// Authorize implements nexus.Authorizer.
-func (a authorizer) Authorize(s *wamp.Session, msg wamp.Message) (bool, error) {
-	who := Identity{}
-	who.Role, _ = s.Details["authrole"].(string)
-	if who.Role == roleDevice {
-		if g := a.audience.find(s.ID); g != nil { // it may have left
-			who.Device = g.identity.Device
-		}
-	}
-	err := a.judge(who, msg)
-	return err == nil, err
-}
-
-// judge is nil where who may send msg.
-func (a authorizer) judge(who Identity, msg wamp.Message) error {
-	rules, known := policy[who.Role]
-	uri, match := subject(msg)
-	if !known || who.Role == roleGuest && !a.devices.all { // nobody is one outside of tests
-		return fmt.Errorf("%q is not for whoever proves nothing", uri)
-	}
-	r := rules[msg.MessageType()]
-	for _, space := range r.reserved {
-		if covers(space, uri, match) {
-			return fmt.Errorf("%q is reserved: %s", uri, r.why)
-		}
-	}
-	if who.Role != roleDevice {
+// lower keeps of the rights what v, a list of scopes, allows; nil keeps them all.
+func (r *rights) lower(v any) error {
+	if v == nil {
 		return nil
 	}
-	action, isAction := actions[msg.MessageType()]
-	if isAction && (who.Device == trust.ID{} || !a.devices.allow(who, action, uri, match)) {
-		return fmt.Errorf("%q is not granted to this device", uri)
+	list, ok := v.([]any)
+	if !ok {
+		return wire.Errorf(wire.ErrInvalidArgument, "%s must be a list of scopes, got %T", wire.ScopesKey, v)
+	}
+	if len(list) > maxLowered {
+		return wire.Errorf(wire.ErrInvalidArgument, "%s has at most %d scopes, got %d", wire.ScopesKey, maxLowered, len(list))
+	}
+	r.lowered = true
+	for _, e := range list {
+		text, _ := e.(string)
+		scope, err := trust.ParseScope(text)
+		if err != nil {
+			return wire.Errorf(wire.ErrInvalidArgument, "%v", err)
+		}
+		r.scopes = append(r.scopes, scope)
 	}
 	return nil
+}
+
+// maxLowered is how many scopes a session may list at HELLO.
+const maxLowered = 64
+
+// list is the scopes that the session kept, as they travel.
+func (r *rights) list() []any { return anyOf(r.scopes) }
+
+// narrow are the scopes that bound the session, nil where none do.
+func (r *rights) narrow() []any {
+	switch {
+	case r.lowered:
+		return r.list()
+	case r.who.Role == roleDevice:
+		device, _ := r.devices.find(r.who.Device)
+		return anyOf(device.Scopes)
+	}
+	return nil
+}
+
+// check is nil where the session may send msg. It may look at a disk.
+func (r *rights) check(msg wamp.Message) error {
+	role := r.who.Role
+	rules, known := policy[role]
+	uri, match := subject(msg)
+	if !known || role == roleGuest && !r.devices.all { // nobody is one outside of tests
+		return fmt.Errorf("%q is not for a peer that proves nothing", uri)
+	}
+	if r.lowered {
+		rules = ownersOnly
+	}
+	action := actions[msg.MessageType()]
+	rule := rules[msg.MessageType()]
+	for _, space := range rule.reserved {
+		if covers(space, uri, match) {
+			return fmt.Errorf("%q is reserved: %s", uri, rule.why)
+		}
+	}
+	switch {
+	case role == roleDevice && action == trust.Register && match != wamp.MatchExact:
+		return fmt.Errorf("%q is a pattern: a device registers exact URIs only", uri)
+	case role == roleDevice && !r.devices.grants(r.who.Device, action, uri, match):
+		r.deny(action, uri)
+		return fmt.Errorf("%q is not granted to this device", uri)
+	case r.lowered && !r.kept(action, uri, match):
+		r.deny(action, uri)
+		return fmt.Errorf("%q is not granted to this session, which has lowered its rights", uri)
+	}
+	return nil
+}
+
+// deny has a denial noted in the audit log.
+func (r *rights) deny(action trust.Action, uri string) {
+	scopes := make([]string, len(r.scopes))
+	for i, s := range r.scopes {
+		scopes[i] = string(s)
+	}
+	r.devices.refuse(denial{r.who.AuthID, action, uri, strings.Join(scopes, ",")})
+}
+
+// kept reports whether a lowered session has kept the right to an action.
+func (r *rights) kept(action trust.Action, uri, match string) bool {
+	return action == trust.Call && uri == wire.Describe || r.scopes.Allow(action, uri, match)
+}
+
+// shows reports whether the session may know of an entry of the catalogue.
+func (r *rights) shows(entry map[string]any) bool {
+	action := trust.Call
+	if entry["kind"] == "topic" {
+		action = trust.Subscribe
+	}
+	uri, _ := entry["uri"].(string)
+	return (r.who.Role != roleDevice || r.devices.grants(r.who.Device, action, uri, wamp.MatchExact)) &&
+		(!r.lowered || r.kept(action, uri, wamp.MatchExact))
+}
+
+// rightsOf are those of the session that made a call to the daemon, as the dealer says
+// them: the session itself may have left.
+func (d *devices) rightsOf(call *session.Invocation) rights {
+	r := rights{devices: d, who: Identity{AuthID: call.AuthID, Role: call.AuthRole}}
+	r.who.Device, _ = trust.ParseID(call.AuthID)
+	if call.Scopes != nil {
+		_ = r.lower(call.Scopes) // they were read at HELLO
+	}
+	return r
 }
 
 // actions are the messages that a device needs a scope for.
@@ -126,16 +203,22 @@ var actions = map[wamp.MessageType]trust.Action{
 func subject(msg wamp.Message) (uri, match string) {
 	switch m := msg.(type) {
 	case *wamp.Register:
-		return string(m.Procedure), wamp.MatchExact
+		return string(m.Procedure), matchOf(m.Options)
 	case *wamp.Publish:
 		return string(m.Topic), wamp.MatchExact
 	case *wamp.Call:
 		return string(m.Procedure), wamp.MatchExact
 	case *wamp.Subscribe:
-		match, _ = m.Options["match"].(string)
-		return string(m.Topic), match
+		return string(m.Topic), matchOf(m.Options)
 	}
 	return "", wamp.MatchExact
+}
+
+func matchOf(options wamp.Dict) string {
+	if match, ok := options["match"].(string); ok {
+		return match
+	}
+	return wamp.MatchExact
 }
 
 // covers reports whether uri, or something that it could match, is in a space:

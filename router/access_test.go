@@ -46,14 +46,15 @@ func TestPolicy(t *testing.T) {
 		{subscribe("wamp..on_join", "wildcard"), true, false},
 		{subscribe("..on_join", "wildcard"), true, false},
 		{subscribe("", "wildcard"), true, false},
-		{&wamp.Yield{}, true, true},
-		{&wamp.Goodbye{}, true, true},
+		{&wamp.Register{Procedure: "org.", Options: wamp.Dict{"match": "prefix"}}, false, false},
+		{&wamp.Register{Procedure: "org.x.", Options: wamp.Dict{"match": "prefix"}}, true, true},
+		{&wamp.Register{Procedure: "org..x", Options: wamp.Dict{"match": "wildcard"}}, false, false},
+		{&wamp.Register{Procedure: "org.x.", Options: wamp.Dict{"match": "wildcard"}}, true, true},
 	} {
 		for role, want := range map[string]bool{roleDaemon: true, roleOwner: c.owner, roleGuest: c.device, "": false, "trusted": false} {
-			s := &wamp.Session{Details: wamp.Dict{"authrole": role}}
-			may, why := authorizer{devices: newDevices(&Options{admitAll: true})}.Authorize(s, c.msg)
-			if may != want {
-				t.Errorf("%q may %s %+v: %v (%v), want %v", role, c.msg.MessageType(), c.msg, may, why, want)
+			r := rights{devices: newDevices(&Options{admitAll: true}), who: Identity{Role: role}}
+			if why := r.check(c.msg); why == nil != want {
+				t.Errorf("%q may %s %+v: %v, want %v", role, c.msg.MessageType(), c.msg, why, want)
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func (r *Router) portForOthers() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ln := range r.listeners {
-		if at, isTCP := ln.Addr().(*net.TCPAddr); isTCP && !at.IP.IsLoopback() && r.limits.Certificate != nil {
+		if at, isTCP := ln.Addr().(*net.TCPAddr); isTCP && !at.IP.IsLoopback() && r.opts.Certificate != nil {
 			return at.Port
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/broker"
+	"github.com/deskconn/dconn/router/dealer"
 	"github.com/deskconn/dconn/router/leaks"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
@@ -36,7 +38,7 @@ type bench struct {
 
 func start(t testing.TB) *bench {
 	t.Helper()
-	return startWith(t, options(transport.DefaultLimits(), SessionLimits{Calls: 8, Registrations: 4, Subscriptions: 4}))
+	return startWith(t, options(transport.DefaultLimits(), SessionLimits{Limits: dealer.Limits{Calls: 8, StreamBytes: 1 << 20, StreamIdle: time.Minute}, Registrations: 4, Subscriptions: 4}))
 }
 
 // options are those of a router that logs nothing, and whose door is patient.
@@ -169,6 +171,19 @@ var everyRole = wamp.Dict{"roles": wamp.Dict{
 	"publisher": wamp.Dict{"features": wamp.Dict{"payload_passthru_mode": true}}, "subscriber": wamp.Dict{},
 }}
 
+// everyFeature is a HELLO that announces all that a dealer and a broker may ask about.
+var everyFeature = wamp.Dict{"roles": wamp.Dict{
+	"caller": wamp.Dict{"features": wamp.Dict{
+		"call_canceling": true, "progressive_call_results": true, "progressive_call_invocations": true, "caller_identification": true,
+	}},
+	"callee": wamp.Dict{"features": wamp.Dict{
+		"call_canceling": true, "progressive_call_results": true, "progressive_call_invocations": true, "caller_identification": true,
+		"pattern_based_registration": true, "shared_registration": true,
+	}},
+	"publisher":  wamp.Dict{"features": wamp.Dict{"publisher_identification": true}},
+	"subscriber": wamp.Dict{"features": wamp.Dict{"publisher_identification": true, "pattern_based_subscription": true}},
+}}
+
 func (b *bench) send(conn *transport.Conn, msgs ...wamp.Message) {
 	b.t.Helper()
 	for _, m := range msgs {
@@ -276,8 +291,10 @@ func openFiles(t *testing.T) int {
 // guardOf is the guard of a session that nobody has.
 func guardOf(id Identity) *guard {
 	r := &Router{
-		limits: DefaultOptions(), directory: newDirectory(), audience: newAudience(),
+		opts: DefaultOptions(), dealer: dealer.New(), broker: broker.New(),
 		ledger: newLedger(slog.New(slog.DiscardHandler)), devices: newDevices(&Options{}),
 	}
-	return r.newGuard(r.ledger.begin(id))
+	g := r.newGuard(r.ledger.begin(id))
+	g.peer = transport.NewPeer(transport.NewLocal(g, r.opts.Transport), func() {})
+	return g
 }

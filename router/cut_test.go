@@ -171,14 +171,14 @@ func TestProgressTooLong(t *testing.T) {
 	b.receive(callee)
 	b.send(caller, &wamp.Call{Request: 7, Options: wamp.Dict{"receive_progress": true}, Procedure: "org.t.stream"})
 	id := b.receive(callee).(*wamp.Invocation).Request
-	b.send(callee, &wamp.Yield{Request: id, Options: progress, Arguments: tooLong})
+	b.send(callee, &wamp.Yield{Request: id, Options: wamp.Dict{"progress": true}, Arguments: tooLong})
 	if e, ok := b.receive(caller).(*wamp.Error); !ok || e.Request != 7 || e.Error != wire.ErrLimit {
 		t.Errorf("got %+v, want %s", e, wire.ErrLimit)
 	}
 	if m, ok := b.receive(callee).(*wamp.Interrupt); !ok || m.Request != id {
 		t.Errorf("the callee hears %+v, want INTERRUPT", m)
 	}
-	b.send(callee, &wamp.Yield{Request: id, Options: progress}, &wamp.Yield{Request: id})
+	b.send(callee, &wamp.Yield{Request: id, Options: wamp.Dict{"progress": true}}, &wamp.Yield{Request: id})
 	b.refused(callee, &wamp.Call{Request: 2, Procedure: "org.t.nothing"}, wire.ErrNoSuchProcedure) // the YIELDs were read
 	b.refused(caller, &wamp.Call{Request: 8, Procedure: "org.t.nothing"}, wire.ErrNoSuchProcedure) // and nothing came before it
 }

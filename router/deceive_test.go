@@ -60,8 +60,8 @@ var deceptions = []row{
 	}},
 	{"CALLs that are refused stay in flight", func(b *bench, y way, c transport.Codec) {
 		w := b.stranger(y, c)
-		for range 20 { // more than the limit, with one id
-			w.refused(wire.ErrNotSupported, wamp.CALL, 1, wamp.Dict{"progress": true}, "org.deskconn.test.set", wamp.List{1})
+		for n := range 20 { // more than the limit
+			w.refused(wire.ErrNotSupported, wamp.CALL, n+2, wamp.Dict{"progress": true}, "org.deskconn.test.set", wamp.List{1})
 			w.refused(wire.ErrNotSupported, wamp.CALL, 1, ppt(), "org.deskconn.test.set", wamp.List{1})
 			w.refused(wire.ErrNoSuchProcedure, wamp.CALL, 1, none, "org.t.nothing")
 		}
@@ -87,7 +87,7 @@ var deceptions = []row{
 	{"INVOCATION says more than it should", func(b *bench, y way, c transport.Codec) {
 		w := b.stranger(y, c)
 		w.ask(wamp.REGISTERED, wamp.REGISTER, 1, none, "org.t.told")
-		w.say(wamp.CALL, 2, wamp.Dict{"disclose_me": true, "timeout": 1, "rkey": "x", "x_own": 1}, "org.t.told")
+		w.say(wamp.CALL, 2, wamp.Dict{"disclose_me": true, "timeout": 100_000, "rkey": "x", "x_own": 1}, "org.t.told")
 		for key, v := range w.hear()[3].(map[string]any) {
 			if v != false && (key != "procedure" || v != "org.t.told") {
 				b.t.Errorf("the callee is told %s: %v", key, v)
@@ -106,7 +106,9 @@ var deceptions = []row{
 		w.hear() // a result or an error
 		subscription := w.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 3, none, "org.t.counted")[2]
 		w.ask(wamp.RESULT, wamp.CALL, 4, none, "wamp.subscription.count_suscribers", wamp.List{subscription})
-		w.refused(wire.ErrNoSuchProcedure, wamp.CALL, 5, none, "wamp.subscription.count_subscribers", wamp.List{subscription})
+		if m := w.ask(wamp.RESULT, wamp.CALL, 5, none, wire.CountSubscribers, wamp.List{subscription}); !reflect.DeepEqual(m[3], []any{int64(1)}) {
+			b.t.Errorf("the subscribers are counted as %v", m)
+		}
 	}},
 }
 

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/deskconn/dconn/router/trust"
@@ -10,18 +11,20 @@ import (
 const (
 	// maxDenials is how many denials may wait to be noted: what comes on top is not.
 	maxDenials = 256
-	// denialLines is how many lines the audit log has about one device in sayEvery.
+	// denialLines is how many lines the audit log has about one peer in sayEvery.
 	denialLines = 8
 )
 
-// denial is what a device was not allowed to do.
+// denial is what a session was not allowed to do: that of a device, or one that had
+// lowered its rights.
 type denial struct {
-	device trust.ID
+	authID string
 	action trust.Action
 	uri    string
+	scopes string // that a session kept, with commas, where it has lowered its rights
 }
 
-// quota is how much the log has about one device.
+// quota is how much the log has about one peer.
 type quota struct {
 	since time.Time
 	lines int
@@ -36,11 +39,11 @@ func (d *devices) refuse(what denial) {
 	}
 }
 
-// noteDenials writes what devices were refused to the audit log, until ctx ends: a
-// burst as one line, and no more than a few lines about one device.
+// noteDenials writes what peers were refused to the audit log, until ctx ends: a
+// burst as one line, and no more than a few lines about one peer.
 func (d *devices) noteDenials(ctx context.Context) {
 	var burst fold[denial]
-	quotas := map[trust.ID]*quota{}
+	quotas := map[string]*quota{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,11 +53,11 @@ func (d *devices) noteDenials(ctx context.Context) {
 			if len(quotas) >= maxSaid {
 				clear(quotas)
 			}
-			if quotas[what.device] == nil {
-				quotas[what.device] = &quota{since: now}
+			if quotas[what.authID] == nil {
+				quotas[what.authID] = &quota{since: now}
 			}
 			if times, due := burst.note(what, now); due {
-				d.noteDenial(what, times, quotas[what.device], now)
+				d.noteDenial(what, times, quotas[what.authID], now)
 			}
 		}
 	}
@@ -63,7 +66,7 @@ func (d *devices) noteDenials(ctx context.Context) {
 func (d *devices) noteDenial(what denial, times int, q *quota, now time.Time) {
 	if now.Sub(q.since) >= sayEvery {
 		if q.more > 0 {
-			d.writeDenial(denial{device: what.device}, q.more)
+			d.writeDenial(denial{authID: what.authID}, q.more)
 		}
 		*q = quota{since: now}
 	}
@@ -76,11 +79,18 @@ func (d *devices) noteDenial(what denial, times int, q *quota, now time.Time) {
 }
 
 func (d *devices) writeDenial(what denial, times int) {
-	device, known := d.store.Find(what.device)
-	if !known {
-		return
+	entry := trust.Entry{Event: "denied", Name: what.authID, Action: string(what.action), URI: what.uri, Times: times}
+	for scope := range strings.SplitSeq(what.scopes, ",") {
+		if scope != "" {
+			entry.Scopes = append(entry.Scopes, trust.Scope(scope))
+		}
 	}
-	d.write(trust.Entry{
-		Event: "denied", Device: what.device.String(), Name: device.Name, Action: string(what.action), URI: what.uri, Times: times,
-	})
+	if id, err := trust.ParseID(what.authID); err == nil {
+		device, known := d.store.Find(id)
+		if !known {
+			return
+		}
+		entry.Device, entry.Name = id.String(), device.Name
+	}
+	d.write(entry)
 }

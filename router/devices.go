@@ -42,15 +42,6 @@ func (d *devices) find(id trust.ID) (trust.Device, bool) {
 	return device, found && device.Known(time.Now())
 }
 
-// allow reports whether a device may do that, and has it noted where it may not.
-func (d *devices) allow(who Identity, action trust.Action, uri, match string) bool {
-	if d.grants(who.Device, action, uri, match) {
-		return true
-	}
-	d.refuse(denial{who.Device, action, uri})
-	return false
-}
-
 // grants reports whether a device may do that. What a daemon offers to whoever is
 // paired needs no scope: its list is of what the device may use.
 func (d *devices) grants(id trust.ID, action trust.Action, uri, match string) bool {
@@ -60,16 +51,6 @@ func (d *devices) grants(id trust.ID, action trust.Action, uri, match string) bo
 	}
 	paired := !device.Paired.IsZero() && action == trust.Call && uri == wire.Describe
 	return paired || device.Allows(time.Now(), action, uri, match)
-}
-
-// shows reports whether a device may know of an entry of the directory.
-func (d *devices) shows(who Identity, entry map[string]any) bool {
-	action := trust.Call
-	if entry["kind"] == "topic" {
-		action = trust.Subscribe
-	}
-	uri, _ := entry["uri"].(string)
-	return d.grants(who.Device, action, uri, "exact")
 }
 
 // noteEvery is how often it is noted where a device comes from: one that comes from

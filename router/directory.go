@@ -1,30 +1,23 @@
 package router
 
 import (
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/dealer"
+	"github.com/deskconn/dconn/router/wire"
 )
 
-// directory knows what can be called here: the capabilities, and what other
-// sessions have registered.
+// directory knows what can be called here: the capabilities, and what other sessions
+// have registered at the dealer.
 type directory struct {
+	dealer *dealer.Dealer
+
 	mu           sync.Mutex
 	capabilities []capabilities.Capability
-	registered   map[wamp.URI]*registered
 }
-
-// registered is a procedure that sessions have registered.
-type registered struct {
-	times  int
-	callee listener // its only one, if nobody else may register it
-}
-
-func newDirectory() *directory { return &directory{registered: map[wamp.URI]*registered{}} }
 
 func (d *directory) offer(caps []capabilities.Capability) {
 	d.mu.Lock()
@@ -36,46 +29,6 @@ func (d *directory) offered() []capabilities.Capability {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.capabilities
-}
-
-// add notes that callee has registered uri. alone is that nobody else may.
-func (d *directory) add(uri wamp.URI, callee listener, alone bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r := d.registered[uri]
-	if r == nil {
-		r = &registered{}
-		d.registered[uri] = r
-	}
-	r.times++
-	if alone {
-		r.callee = callee
-	}
-}
-
-// callee is where calls to uri go, nobody where nexus has to say so.
-func (d *directory) callee(uri wamp.URI) listener {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r := d.registered[uri]; r != nil {
-		return r.callee
-	}
-	return listener{}
-}
-
-func (d *directory) remove(uri wamp.URI, of *guard) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r := d.registered[uri]
-	if r == nil {
-		return
-	}
-	if r.callee.guard == of {
-		r.callee = listener{}
-	}
-	if r.times--; r.times <= 0 {
-		delete(d.registered, uri)
-	}
 }
 
 // describe lists every procedure and topic, or the one named uri.
@@ -100,11 +53,16 @@ func (d *directory) describe(uri string) []any {
 			})
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, uri := range slices.Sorted(maps.Keys(d.registered)) {
+	for _, p := range d.dealer.Registered() {
+		if wire.Reserved(string(p.URI)) {
+			continue // the daemon's own
+		}
+		doc := "registered by a session"
+		if p.Match != wamp.MatchExact {
+			doc += ", by " + p.Match
+		}
 		add(map[string]any{
-			"uri": string(uri), "kind": "procedure", "doc": "registered by a session",
+			"uri": string(p.URI), "kind": "procedure", "doc": doc,
 			"params": []any{}, "result": "", "scope": "", "sensitive": false,
 		})
 	}

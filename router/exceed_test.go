@@ -38,6 +38,8 @@ var exceeds = map[string]exceed{
 	"depth":            {"8", (*bench).nestsTooDeep, 1, "limit"},
 	"device_sessions":  {"2", (*bench).comesAgain, 1, "limit"},
 	"calls":            {"2", (*bench).callsTooMuch, 5, ""},
+	"stream_bytes":     {"64KiB", (*bench).streamsTooMuch, 1, ""},
+	"stream_idle":      {"200ms", (*bench).streamsNothing, 1, ""},
 	"registrations":    {"2", (*bench).registersTooMuch, 5, ""},
 	"subscriptions":    {"2", (*bench).subscribesTooMuch, 5, ""},
 	"queue":            {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
@@ -196,6 +198,34 @@ func (b *bench) callsTooMuch() (answer wamp.Message) {
 		answer = b.receive(conn)
 	}
 	return answer
+}
+
+// streams has a callee and a caller that has begun a progressive call, in chunks of
+// 1 KB.
+func (b *bench) streams() (caller *transport.Conn, chunk *wamp.Call) {
+	callee, caller := b.raw(transport.CBOR, everyFeature), b.raw(transport.CBOR, everyFeature)
+	b.send(callee, &wamp.Register{Request: 1, Procedure: "org.t.streams"})
+	b.receive(callee)
+	chunk = &wamp.Call{
+		Request: 1, Procedure: "org.t.streams", Options: wamp.Dict{"progress": true},
+		Arguments: wamp.List{strings.Repeat("x", 1000)},
+	}
+	b.send(caller, chunk)
+	b.receive(callee)
+	return caller, chunk
+}
+
+func (b *bench) streamsTooMuch() wamp.Message {
+	caller, chunk := b.streams()
+	for range 99 {
+		b.send(caller, chunk)
+	}
+	return b.receive(caller)
+}
+
+func (b *bench) streamsNothing() wamp.Message {
+	caller, _ := b.streams()
+	return b.receive(caller)
 }
 
 func (b *bench) registersTooMuch() wamp.Message {

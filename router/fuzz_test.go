@@ -172,10 +172,10 @@ type heard struct {
 	passed chan wamp.Message
 }
 
-func (h heard) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+func (h heard) Inbound(msg wamp.Message) (pass, answer wamp.Message, err error) {
 	pass, answer, err = h.Guard.Inbound(msg)
-	if err == nil && len(pass) == 1 {
-		h.passed <- pass[0]
+	if err == nil && pass != nil {
+		h.passed <- pass
 	}
 	return nil, answer, err
 }

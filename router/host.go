@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gammazero/nexus/v3/wamp"
+
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
@@ -64,9 +66,8 @@ func (r *Router) answerDescribe(_ context.Context, call *session.Invocation) (se
 		return session.Result{}, onWire(err)
 	}
 	list := r.directory.describe(args.Text("uri"))
-	if g := r.audience.find(call.Caller); g != nil && g.identity.Role == roleDevice {
-		list = slices.DeleteFunc(list, func(entry any) bool { return !r.devices.shows(g.identity, entry.(map[string]any)) })
-	}
+	caller := r.devices.rightsOf(call)
+	list = slices.DeleteFunc(list, func(entry any) bool { return !caller.shows(entry.(map[string]any)) })
 	return session.Result{Args: []any{list}}, nil
 }
 
@@ -111,8 +112,8 @@ func (r *Router) start(ctx context.Context, c capabilities.Capability) error {
 	return nil
 }
 
-// Check calls a procedure of the daemon's own through the engine: an error says
-// that it no longer routes.
+// Check calls a procedure of the daemon's own through the dealer, and one of nexus: an
+// error says that the router no longer routes.
 func (r *Router) Check(ctx context.Context) error {
 	r.host.mu.Lock()
 	describe := r.host.parts[""]
@@ -120,20 +121,29 @@ func (r *Router) Check(ctx context.Context) error {
 	if describe == nil {
 		return errors.New("the router is closed")
 	}
-	_, err := describe.session.Call(ctx, wire.Describe, []any{wire.Describe}, nil)
-	return err
+	for _, procedure := range []string{wire.Describe, string(wamp.MetaProcSessionCount)} {
+		if _, err := describe.session.Call(ctx, procedure, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+var daemonLimits = DefaultSessionLimits()
 
 // join attaches a session of the daemon's own for the capability name.
 func (r *Router) join(ctx context.Context, name string) (*part, error) {
-	near, far := transport.Pipe()
-	daemon := Identity{AuthID: "daemon", Role: roleDaemon, Method: wire.AuthPeerCred}
+	g := r.newGuard(r.ledger.own(Identity{AuthID: "daemon", Role: roleDaemon, Method: wire.AuthPeerCred}))
+	g.limits = &daemonLimits // not those that the owner sets for peers
+	local := transport.NewLocal(g, r.opts.Transport)
+	g.peer = transport.NewPeer(local, func() {})
 	r.attaching.Go(func() {
-		if err := r.engine.AttachClient(far, daemon.transportDetails()); err != nil {
+		if err := r.engine.AttachClient(g.peer, g.identity.transportDetails()); err != nil {
 			r.log.Error("attach", "session", name, "error", err)
+			g.peer.Close()
 		}
 	})
-	s, err := session.Join(ctx, near, "dconn "+name)
+	s, err := session.Join(ctx, local, "dconn "+name)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -180,6 +190,8 @@ func onWire(err error) error {
 		uri = wire.ErrUnavailable
 	case errors.Is(err, capabilities.ErrBusy):
 		uri = wire.ErrBusy
+	case errors.Is(err, context.Canceled):
+		uri = wire.ErrCanceled
 	}
 	return wire.Errorf(uri, "%s", err)
 }

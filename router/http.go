@@ -46,12 +46,12 @@ func (r *Router) answer(page *page, handler http.Handler) {
 	v := page.visitor
 	v.speaks(v.refuseHTTP)
 	page.head.Conn, page.head.over = v.stream, func() { v.sendAway(r.door.overBytes()) }
-	page.head.left.Store(int64(r.limits.Door.Bytes))
+	page.head.left.Store(int64(r.opts.Door.Bytes))
 	over := make(chan struct{})
 	server := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: r.limits.Door.Deadline + time.Second, // the door is first, and says why
-		MaxHeaderBytes:    2 * r.limits.Door.Bytes,              // as above
+		ReadHeaderTimeout: r.opts.Door.Deadline + time.Second, // the door is first, and says why
+		MaxHeaderBytes:    2 * r.opts.Door.Bytes,              // as above
 		Protocols:         &http.Protocols{},
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -174,7 +174,7 @@ func (p *page) allowed(origin, host string) bool {
 	if p.visitor.overTLS() {
 		scheme = "https://"
 	}
-	return origin == scheme+host || slices.Contains(p.router.limits.Origins, origin)
+	return origin == scheme+host || slices.Contains(p.router.opts.Origins, origin)
 }
 
 // ownHost reports whether a Host header is one that leads to this machine alone:

@@ -56,7 +56,14 @@ type account struct {
 	guard   *guard          // knows what the session has open
 	session wamp.ID         // 0 until WELCOME
 	agent   string
-	parted  bool // the peer has said GOODBYE
+	rights  rights // since HELLO
+	parted  bool   // the peer has said GOODBYE, or ABORT
+}
+
+// own is an account of one of the daemon's own sessions: it counts what went over a
+// limit, and status does not list it.
+func (l *ledger) own(id Identity) *account {
+	return &account{ledger: l, identity: id, since: time.Now()}
 }
 
 // begin opens an account for who connects.
@@ -113,9 +120,16 @@ func (a *account) hears(msg wamp.Message) {
 	switch m := msg.(type) {
 	case *wamp.Hello:
 		a.agent, _ = m.Details["agent"].(string)
-	case *wamp.Goodbye:
+	case *wamp.Goodbye, *wamp.Abort:
 		a.parted = true
 	}
+}
+
+// lowered notes what a session may do.
+func (a *account) lowered(r rights) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	a.rights = r
 }
 
 // welcome counts a session.
@@ -123,7 +137,9 @@ func (a *account) welcome(id wamp.ID) {
 	a.ledger.mu.Lock()
 	defer a.ledger.mu.Unlock()
 	a.session = id
-	a.ledger.total++
+	if a.ledger.open[a] {
+		a.ledger.total++
+	}
 }
 
 // end closes the account of a connection that ended with err. What never became
@@ -197,7 +213,8 @@ func (l *ledger) hasDevices() bool {
 func (l *ledger) calls() int {
 	n := 0
 	for _, a := range l.joined() {
-		n += a.guard.holds().Calls
+		calls, _ := a.guard.calling.Open()
+		n += calls
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskconn/dconn/router/dealer"
 	"github.com/deskconn/dconn/router/transport"
 )
 
@@ -39,7 +40,6 @@ const (
 
 // The names of SessionLimits.
 const (
-	limitCalls         = "calls"
 	limitRegistrations = "registrations"
 	limitSubscriptions = "subscriptions"
 	limitDevice        = "device_sessions"
@@ -78,9 +78,15 @@ var Limits = []Limit{
 	{limitDevice, Count, 1, 1 << 20,
 		"sessions of one paired device, and connections of its that are none yet",
 		func(o *Options) any { return &o.Session.PerDevice }},
-	{limitCalls, Count, 1, 1 << 20,
+	{dealer.LimitCalls, Count, 1, 1 << 20,
 		"calls in flight of one session",
 		func(o *Options) any { return &o.Session.Calls }},
+	{dealer.LimitStreamBytes, Bytes, 64 * kib, 1 * gib,
+		"the arguments of one progressive call in all its chunks",
+		func(o *Options) any { return &o.Session.StreamBytes }},
+	{dealer.LimitStreamIdle, Duration, int64(100 * time.Millisecond), int64(24 * time.Hour),
+		"how long the caller of a progressive call may send no further chunk",
+		func(o *Options) any { return &o.Session.StreamIdle }},
 	{limitRegistrations, Count, 1, 1 << 20,
 		"procedures that one session registers",
 		func(o *Options) any { return &o.Session.Registrations }},

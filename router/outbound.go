@@ -1,16 +1,13 @@
 package router
 
 import (
-	"maps"
-
 	"github.com/gammazero/nexus/v3/wamp"
 
-	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// routerRoles is what we announce: nexus's features without the ones the
-// guard refuses.
+// routerRoles is what we announce: what nexus and the guard grant, and the dealer and
+// the broker honour.
 var routerRoles = wamp.Dict{
 	"broker": wamp.Dict{"features": wamp.Dict{
 		"pattern_based_subscription": true, "publisher_exclusion": true,
@@ -18,131 +15,55 @@ var routerRoles = wamp.Dict{
 		"subscription_meta_api": true,
 	}},
 	"dealer": wamp.Dict{"features": wamp.Dict{
-		"call_canceling": true, "caller_identification": true,
+		"call_canceling": true, "call_timeout": true, "caller_identification": true,
+		"pattern_based_registration": true, "progressive_call_invocations": true,
 		"progressive_call_results": true, "registration_meta_api": true,
 		"session_meta_api": true, "shared_registration": true,
 	}},
 }
 
-// maxInterrupted bounds what is remembered of a callee's interrupted calls.
-const maxInterrupted = 1024
-
-// Outbound implements transport.Guard.
+// Outbound implements transport.Guard: what nexus says is the control plane's.
 func (g *guard) Outbound(msg wamp.Message, queue func(wamp.Message)) {
-	if msg = g.outbound(msg, queue); msg != nil {
-		queue(msg)
-	}
-}
-
-// outbound is what is still to be queued: nothing may come between a grant and what
-// it grants.
-func (g *guard) outbound(msg wamp.Message, queue func(wamp.Message)) wamp.Message {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	tell := func() { queue(msg) }
 	switch m := msg.(type) {
 	case *wamp.Welcome:
+		g.join(m)
 		g.account.welcome(m.ID)
-		if g.session = m.ID; !g.parted {
-			g.audience.enter(m.ID, g)
-		}
 		m.Details["roles"] = routerRoles
 		m.Details[wire.ProtocolKey] = wire.Protocol
+		if g.rights.lowered {
+			m.Details[wire.ScopesKey] = g.rights.list()
+		}
+	case *wamp.Registered:
+		g.calling.Register(m.Registration, g.answered(m.Request).procedure, tell)
+		return
+	case *wamp.Unregistered:
+		g.calling.Unregister(g.answered(m.Request).id)
+	case *wamp.Subscribed:
+		g.listening.Subscribe(m.Subscription, g.answered(m.Request).topic, tell)
+		return
+	case *wamp.Unsubscribed:
+		g.listening.Unsubscribe(g.answered(m.Request).id) // it may have been granted once more meanwhile
 	case *wamp.Result:
-		if !g.routed(m.Request, m.Details["progress"] != true) {
-			return nil
+		if !g.calling.Forwarded(m.Request) {
+			return
 		}
 	case *wamp.Error:
-		return g.outboundError(m)
-	case *wamp.Invocation:
-		g.invocation(m)
-	case *wamp.Interrupt:
-		if len(g.interrupted) >= maxInterrupted { // a callee that answers none of them
-			clear(g.interrupted)
+		if !g.fails(m) {
+			return
 		}
-		put(&g.interrupted, m.Request, true)
-	case *wamp.Registered:
-		r := g.asked[m.Request]
-		delete(g.asked, m.Request)
-		queue(m)
-		if !g.parted {
-			put(&g.registrations, m.Registration, r)
-			g.directory.add(r.uri, listener{g, m.Registration}, r.alone)
-		}
-		return nil
-	case *wamp.Subscribed:
-		g.subscribed(m, queue)
-		return nil
-	case *wamp.Unsubscribed:
-		g.unsubscribed(g.asked[m.Request].id) // it may have been granted once more meanwhile
-		delete(g.asked, m.Request)
 	}
-	return msg
+	tell()
 }
 
-// routed reports whether nexus has the call that it answers, and nobody has answered
-// it otherwise. The last answer ends it.
-func (g *guard) routed(request wamp.ID, last bool) bool {
-	c := g.calls[request]
-	if c == nil || c.direct() {
-		return false
+// fails reports whether the session still waits for an ERROR of nexus.
+func (g *guard) fails(m *wamp.Error) bool {
+	if m.Error == wire.ErrNetworkFailure { // nexus's name for a full queue of its own
+		m.Error = wire.ErrBusy
 	}
-	if last {
-		delete(g.calls, request)
-		if c.shared {
-			g.shared--
-		}
+	if m.Type == wamp.CALL {
+		return g.calling.Forwarded(m.Request)
 	}
+	g.answered(m.Request)
 	return true
-}
-
-// invocation adds who calls.
-func (g *guard) invocation(m *wamp.Invocation) {
-	g.owe()
-	if m.Details["progress"] == false {
-		delete(m.Details, "progress") // which is what it means to have none
-	}
-	if p := transport.PayloadOf(m); p != nil && g.registrations[m.Registration].caller {
-		m.Details = with(m.Details, p.Sender)
-	}
-}
-
-// with are details of one message and those of its sender.
-func with(details wamp.Dict, sender *transport.Details) wamp.Dict {
-	if len(details) == 0 {
-		return sender.Dict()
-	}
-	maps.Copy(details, sender.Dict())
-	return details
-}
-
-// disclosed says who this session is, in the part that it plays. Most play none:
-// it is made once, when it is needed.
-func (g *guard) disclosed(as **transport.Details, part string) *transport.Details {
-	if *as == nil {
-		*as = transport.NewDetails(wamp.Dict{
-			part: g.session, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role,
-		})
-	}
-	return *as
-}
-
-func (g *guard) outboundError(m *wamp.Error) wamp.Message {
-	switch m.Type {
-	case wamp.SUBSCRIBE, wamp.UNSUBSCRIBE, wamp.REGISTER:
-		delete(g.asked, m.Request)
-	case wamp.CALL:
-		if !g.routed(m.Request, true) {
-			return nil
-		}
-	}
-	if m.Error == wire.ErrAuthorization { // nexus's name for what our authorizer refuses
-		m.Error = wire.ErrNotAuthorized
-	}
-	// nexus says "canceled" also when the callee went away, and
-	// "network_failure" when its queue was full, which ends it.
-	gone := m.Error == wire.ErrCanceled && len(m.Arguments) == 1 && m.Arguments[0] == "callee gone"
-	if gone || m.Error == wire.ErrNetworkFailure {
-		return calleeLost(m.Request)
-	}
-	return m
 }

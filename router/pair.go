@@ -76,7 +76,7 @@ type window struct {
 
 // openWindow opens a window as args have it. r.pairing is held.
 func (r *Router) openWindow(args capabilities.Args, tell func(map[string]any)) (*window, error) {
-	if r.devices.store == nil || r.limits.Certificate == nil {
+	if r.devices.store == nil || r.opts.Certificate == nil {
 		return nil, wire.Errorf(wire.ErrUnavailable, "this daemon listens on no TCP port, so nobody can pair with it")
 	}
 	w := &window{devices: r.devices, tell: tell, place: r.place()}
@@ -278,7 +278,7 @@ func addressesOf(at *net.TCPAddr) (list []string) {
 }
 
 // id is that of this machine.
-func (r *Router) id() trust.ID { return trust.IDOf(r.limits.Certificate.Leaf) }
+func (r *Router) id() trust.ID { return trust.IDOf(r.opts.Certificate.Leaf) }
 
 func texts(scopes trust.Scopes) (list []string) {
 	for _, s := range scopes {

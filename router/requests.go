@@ -3,10 +3,11 @@ package router
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/broker"
+	"github.com/deskconn/dconn/router/dealer"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -17,23 +18,33 @@ const (
 	uriTooLong = "the URI is too long"
 )
 
-// publish says what becomes of a PUBLISH.
-func (g *guard) publish(m *wamp.Publish, denied error) verdict {
+// refuse answers a request with an error.
+func refuse(of wamp.Message, request wamp.ID, uri, sentence string) wamp.Message {
+	return transport.Refuse(of, request, uri, sentence)
+}
+
+// publish has an event delivered, or says why not where the PUBLISH wants an answer.
+func (g *guard) publish(m *wamp.Publish) (answer wamp.Message) {
 	options := m.Options
 	m.Options = keep(options, "acknowledge", "exclude_me", "exclude", "eligible",
 		"exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole")
-	answer := g.unpublishable(m, passthru(options))
-	if answer == nil && denied != nil {
-		answer = refuse(m, m.Request, wire.ErrNotAuthorized, denied.Error())
+	answer = g.unpublishable(m, passthru(options))
+	if answer == nil {
+		if err := g.rights.check(m); err != nil {
+			answer = refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
+		}
 	}
-	switch {
-	case answer == nil:
-		transport.PayloadOf(m).Sender = g.disclosed(&g.asPublisher, "publisher") // from the session, always, not from disclose_me
-		return verdict{msg: m, ours: g.audience}
-	case options["acknowledge"] == true:
-		return verdict{answer: answer}
+	if answer == nil {
+		// From the session, always, whatever disclose_me says.
+		transport.PayloadOf(m).Sender = g.disclosed(&g.asPublisher, "publisher")
+		if err := g.listening.Publish(m); err != nil {
+			answer = refuse(m, m.Request, wire.ErrInvalidArgument, err.Error())
+		}
 	}
-	return verdict{} // WAMP gives an unacknowledged PUBLISH no answer
+	if options["acknowledge"] != true { // WAMP gives an unacknowledged PUBLISH no answer
+		return nil
+	}
+	return answer
 }
 
 // unpublishable answers a PUBLISH that is not to be made.
@@ -41,7 +52,7 @@ func (g *guard) unpublishable(m *wamp.Publish, passthru bool) wamp.Message {
 	if len(m.Topic) > wire.MaxURI {
 		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	}
-	if !g.audience.heard(m.Topic) { // else it was checked
+	if !g.broker.Has(m.Topic) { // else it was checked
 		if err := wire.CheckURI(string(m.Topic)); err != nil {
 			return refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
 		}
@@ -78,128 +89,162 @@ func unclearList(options wamp.Dict) string {
 	return ""
 }
 
-func (g *guard) call(m *wamp.Call, denied error) verdict {
-	if answer := g.callable(m); answer != nil {
-		return verdict{answer: answer}
+// call hands a CALL to the dealer, or to nexus where it is one to the meta API.
+func (g *guard) call(m *wamp.Call) (pass, answer wamp.Message) {
+	if answer := g.uncallable(m); answer != nil {
+		return nil, answer
 	}
-	if denied != nil {
-		return verdict{answer: refuse(m, m.Request, wire.ErrNotAuthorized, denied.Error())}
+	if err := g.rights.check(m); err != nil {
+		return nil, refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
 	}
-	c := &call{caller: g, request: m.Request, shared: !wire.Reserved(string(m.Procedure))}
-	if c.shared && g.shared == 0 { // else it might overtake another
-		c.callee = g.directory.callee(m.Procedure)
+	if wire.IsMeta(string(m.Procedure)) {
+		return g.callMeta(m)
 	}
-	v := verdict{msg: m}
-	switch {
-	case c.direct():
-		v.ours = c
-	case c.shared:
-		g.shared++
-	}
-	put(&g.calls, m.Request, c)
-	if p := transport.PayloadOf(m); p != nil {
-		p.Sender = g.disclosed(&g.asCaller, "caller")
-	}
-	return v
+	transport.PayloadOf(m).Sender = g.disclosed(&g.asCaller, "caller")
+	return nil, g.calling.Call(m)
 }
 
-// cancel judges a CANCEL.
-func (g *guard) cancel(m *wamp.Cancel) verdict {
-	c := g.calls[m.Request]
-	switch {
-	case c == nil:
-		return verdict{}
-	case c.direct():
-		delete(g.calls, m.Request)
-		return verdict{msg: m, ours: c}
-	}
-	// With "kill" nexus forgets the caller when the callee disconnects.
-	m.Options = cancelMode
-	return verdict{msg: m}
-}
-
-// give judges the answer to an invocation, of which more may follow. It may be too
-// late, but there are not more last ones owed than there were invocations.
-func (g *guard) give(invocation wamp.ID, msg wamp.Message, more bool) verdict {
-	owed := !more && g.owes > 0
-	if owed {
-		g.owes--
-	}
-	if invocation >= transport.NexusIDs {
-		if more && g.interrupted[invocation] {
-			return verdict{} // nexus would answer each with one INTERRUPT more
-		}
-		delete(g.interrupted, invocation)
-		return verdict{msg: msg, owed: owed}
-	}
-	c := g.invocations[invocation]
-	if c == nil { // nobody waits for it any more
-		return verdict{owed: owed}
-	}
-	if !more {
-		delete(g.invocations, invocation)
-	}
-	return verdict{msg: msg, ours: c, owed: owed}
-}
-
-// callable answers a CALL that is not to be made.
-func (g *guard) callable(m *wamp.Call) wamp.Message {
+// uncallable answers a CALL that is not to be made.
+func (g *guard) uncallable(m *wamp.Call) wamp.Message {
 	options := m.Options
-	// Not "timeout": nexus's timers outlive its dealer, and the process then
-	// dies of a send on a closed channel. Our clients CANCEL.
-	m.Options = keep(options, "receive_progress")
+	m.Options = keep(options, "receive_progress", "progress", "timeout", "disclose_me")
+	refusal, isRefused := refusedMeta[m.Procedure]
 	switch {
 	case len(m.Procedure) > wire.MaxURI:
 		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
 	case passthru(options):
 		return refuse(m, m.Request, wire.ErrNotSupported, noPassthru)
-	case options["progress"] == true:
-		return refuse(m, m.Request, wire.ErrNotSupported, "progressive call invocations are not supported")
-	case m.Procedure == "wamp.session.add_testament", m.Procedure == "wamp.session.flush_testaments":
-		// A testament is published by nexus itself, past every rule.
-		return refuse(m, m.Request, wire.ErrNotAuthorized, "testaments are not allowed here")
-	case wire.IsMeta(string(m.Procedure)) && transport.Unpack(m) != nil: // nexus itself reads these
-		return refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
+	case isRefused:
+		return refuse(m, m.Request, refusal.uri, refusal.why)
 	case g.account.ledger.draining.Load():
 		return refuse(m, m.Request, string(wamp.CloseSystemShutdown), "the router is going down")
-	case g.calls[m.Request] != nil:
-		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
-	case len(g.calls) >= g.limits.Calls:
-		return g.account.tooMany(m, m.Request, limitCalls, "calls in flight", g.limits.Calls)
 	}
 	return nil
+}
+
+// refusedMeta is what nexus has of the meta API and dconn has not: docs/protocol.md
+// says why.
+var refusedMeta = map[wamp.URI]struct{ uri, why string }{
+	"wamp.session.add_testament":    {wire.ErrNotAuthorized, noTestaments},
+	"wamp.session.flush_testaments": {wire.ErrNotAuthorized, noTestaments},
+	"wamp.subscription.get_events":  {wire.ErrNotSupported, "event history is not supported: no event is kept once it was delivered"},
+}
+
+const noTestaments = "testaments are not allowed here"
+
+// callMeta passes a call to the meta API on to nexus, which reads its arguments.
+func (g *guard) callMeta(m *wamp.Call) (pass, answer wamp.Message) {
+	if answer := g.calling.Forward(m); answer != nil {
+		return nil, answer
+	}
+	if transport.Unpack(m) != nil {
+		g.calling.Forwarded(m.Request)
+		return nil, refuse(m, m.Request, wire.ErrInvalidArgument, "the arguments cannot be read")
+	}
+	m.Options = nil
+	if m.Procedure == wire.CountSubscribers {
+		m.Procedure = wamp.MetaProcSubCountSubscribers // nexus spells it otherwise
+	}
+	return m, nil
+}
+
+func (g *guard) yield(m *wamp.Yield) {
+	if passthru(m.Options) {
+		g.calling.Error(&wamp.Error{
+			Type: wamp.INVOCATION, Request: m.Request,
+			Error: wire.ErrApplication, Arguments: wamp.List{noPassthru},
+		})
+		return
+	}
+	g.calling.Yield(m)
+}
+
+// disclosed says who this session is, in the part that it plays. Most play none:
+// it is made once, when it is needed.
+func (g *guard) disclosed(as **transport.Details, part string) *transport.Details {
+	if *as == nil {
+		details := wamp.Dict{
+			part: g.session, part + "_authid": g.identity.AuthID, part + "_authrole": g.identity.Role,
+		}
+		if g.rights.lowered {
+			details[part+"_scopes"] = g.rights.list()
+		}
+		*as = transport.NewDetails(details)
+	}
+	return *as
+}
+
+// request is a request to nexus that is not answered yet.
+type request struct {
+	kind      wamp.MessageType
+	id        wamp.ID // of the subscription or registration that is to end
+	topic     broker.Topic
+	procedure dealer.Procedure
+}
+
+// ask notes a request, unless its id is taken. nexus must be asked, or answer says
+// why not.
+func (g *guard) ask(of wamp.Message, id wamp.ID, r request) (answer wamp.Message) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, inFlight := g.asked[id]; inFlight {
+		return refuse(of, id, wire.ErrInvalidArgument, idInFlight)
+	}
+	if g.asked == nil {
+		g.asked = map[wamp.ID]request{}
+	}
+	r.kind = of.MessageType()
+	g.asked[id] = r
+	return nil
+}
+
+// answered is the request that nexus has answered.
+func (g *guard) answered(id wamp.ID) request {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.asked[id]
+	delete(g.asked, id)
+	return r
+}
+
+// pending calls do with each request of that kind.
+func (g *guard) pending(kind wamp.MessageType, do func(request)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.asked {
+		if r.kind == kind {
+			do(r)
+		}
+	}
 }
 
 func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
-	_, inFlight := g.asked[m.Request]
-	match, ok := option(m.Options, "match", "exact", "prefix", "wildcard")
-	var unclear error
-	if m.Topic != "" || match != wamp.MatchPrefix { // that is everything
-		unclear = wire.CheckPattern(string(m.Topic), match)
-	}
-	switch {
-	case len(m.Topic) > wire.MaxURI:
-		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
-	case !ok:
+	match, ok := option(m.Options, "match", wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard)
+	if !ok {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
-	case unclear != nil:
-		return refuse(m, m.Request, wire.ErrInvalidURI, unclear.Error())
-	case inFlight:
-		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
-	case len(g.subscriptions)+g.open(false) >= g.limits.Subscriptions:
-		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", g.limits.Subscriptions)
 	}
 	m.Options = wamp.Dict{"match": match}
-	put(&g.asked, m.Request, request{uri: m.Topic, match: match})
-	return nil
+	if m.Topic != "" || match != wamp.MatchPrefix { // that is everything
+		if err := wire.CheckPattern(string(m.Topic), match); err != nil {
+			return refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
+		}
+	}
+	if err := g.rights.check(m); err != nil {
+		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
+	}
+	held := g.listening.Subscriptions()
+	g.pending(wamp.SUBSCRIBE, func(request) { held++ })
+	if most := g.limits.Subscriptions; held >= most {
+		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", most)
+	}
+	return g.ask(m, m.Request, request{topic: broker.Topic{URI: m.Topic, Match: match}})
 }
 
 func (g *guard) unsubscribe(m *wamp.Unsubscribe) wamp.Message {
-	if _, inFlight := g.asked[m.Request]; inFlight {
-		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
+	if answer := g.ask(m, m.Request, request{id: m.Subscription}); answer != nil {
+		return answer
 	}
-	g.unsubscribed(m.Subscription)
-	put(&g.asked, m.Request, request{id: m.Subscription})
+	g.listening.Unsubscribe(m.Subscription)
 	return nil
 }
 
@@ -214,100 +259,51 @@ func option(options wamp.Dict, name string, choices ...string) (string, bool) {
 }
 
 func (g *guard) register(m *wamp.Register) wamp.Message {
-	_, inFlight := g.asked[m.Request]
-	invoke, ok := option(m.Options, "invoke", "single", "roundrobin", "random", "first", "last")
-	match, _ := option(m.Options, "match", "exact")
-	switch {
-	case len(m.Procedure) > wire.MaxURI:
-		return refuse(m, m.Request, wire.ErrInvalidURI, uriTooLong)
-	case !ok:
+	invoke, ok := option(m.Options, "invoke", wamp.InvokeSingle, wamp.InvokeRoundRobin, wamp.InvokeRandom, wamp.InvokeFirst, wamp.InvokeLast)
+	if !ok {
 		return refuse(m, m.Request, wire.ErrInvalidArgument, "invoke is single, roundrobin, random, first or last")
-	case match != "exact":
-		return refuse(m, m.Request, wire.ErrNotSupported, "procedures are registered by their exact URI")
-	case inFlight:
-		return refuse(m, m.Request, wire.ErrInvalidArgument, idInFlight)
-	case has(g.registrations, m.Procedure), has(g.asked, m.Procedure):
+	}
+	match, ok := option(m.Options, "match", wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard)
+	if !ok {
+		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
+	}
+	p := dealer.Procedure{URI: m.Procedure, Match: match, Invoke: invoke, DiscloseCaller: m.Options["disclose_caller"] == true}
+	m.Options = wamp.Dict{"invoke": invoke, "match": match}
+	if err := wire.CheckPattern(string(m.Procedure), match); err != nil {
+		return refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
+	}
+	if err := g.rights.check(m); err != nil {
+		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
+	}
+	held, again := g.registered(p)
+	switch most := g.limits.Registrations; {
+	case again:
 		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
-	case len(g.registrations)+g.open(true) >= g.limits.Registrations:
-		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", g.limits.Registrations)
+	case held >= most:
+		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", most)
 	}
-	put(&g.asked, m.Request, request{
-		uri: m.Procedure, callee: true, caller: m.Options["disclose_caller"] == true, alone: invoke == "single",
-	})
-	m.Options = wamp.Dict{"invoke": invoke, "match": wamp.MatchExact}
-	return nil
+	return g.ask(m, m.Request, request{procedure: p})
 }
 
-// open counts what is asked for and not answered: registrations, or else
-// subscriptions.
-func (g *guard) open(callee bool) int {
-	n := 0
-	for _, r := range g.asked {
-		if r.callee == callee && r.id == 0 {
-			n++
-		}
+// registered is how many registrations the session has, or has asked for, and whether
+// that of p is among them.
+func (g *guard) registered(p dealer.Procedure) (held int, again bool) {
+	ending := map[wamp.ID]bool{}
+	g.pending(wamp.UNREGISTER, func(r request) { ending[r.id] = true })
+	look := func(id wamp.ID, other dealer.Procedure) {
+		held++
+		again = again || !ending[id] && other.URI == p.URI && other.Match == p.Match
 	}
-	return n
-}
-
-// has reports whether the procedure uri is among what was asked for.
-func has(some map[wamp.ID]request, uri wamp.URI) bool {
-	for _, r := range some {
-		if r.callee && r.uri == uri {
-			return true
-		}
-	}
-	return false
+	g.calling.Registrations(look)
+	g.pending(wamp.REGISTER, func(r request) { look(0, r.procedure) })
+	return held, again
 }
 
 func (g *guard) unregister(m *wamp.Unregister) wamp.Message {
-	r, ok := g.registrations[m.Registration]
-	if !ok {
+	_, has := g.calling.Registration(m.Registration)
+	g.pending(wamp.UNREGISTER, func(r request) { has = has && r.id != m.Registration })
+	if !has {
 		return refuse(m, m.Request, wire.ErrNoSuchRegistration, "not a registration of this session")
 	}
-	delete(g.registrations, m.Registration)
-	g.directory.remove(r.uri, g)
-	return nil
-}
-
-func (g *guard) yield(m *wamp.Yield) wamp.Message {
-	if passthru(m.Options) {
-		return &wamp.Error{
-			Type: wamp.INVOCATION, Request: m.Request, Details: wamp.Dict{},
-			Error: wire.ErrApplication, Arguments: wamp.List{noPassthru},
-		}
-	}
-	more := m.Options["progress"] == true
-	m.Options = nil
-	if more {
-		m.Options = progress
-	}
-	return m
-}
-
-// progress is the only option of a YIELD that counts.
-var progress = wamp.Dict{"progress": true}
-
-// calleeErrors are the reserved URIs a callee may use; with the others it
-// could pretend to be the router.
-var calleeErrors = []wamp.URI{
-	wire.ErrInvalidArgument, wire.ErrApplication, wire.ErrUnavailable,
-	wire.ErrExecFailed, wire.ErrBusy, wire.ErrLimit,
-}
-
-func (g *guard) calleeError(m *wamp.Error) {
-	m.Details = wamp.Dict{}
-	uri := string(m.Error)
-	if wire.CheckURI(uri) != nil || wire.Reserved(uri) && !slices.Contains(calleeErrors, m.Error) {
-		m.Error = wire.ErrApplication
-		if bare(m) && utf8.ValidString(uri) {
-			m.Arguments = wamp.List{uri}
-		}
-	}
-}
-
-// bare reports whether a message has no arguments.
-func bare(m *wamp.Error) bool {
-	p := transport.PayloadOf(m)
-	return len(m.Arguments) == 0 || p != nil && p.Empty()
+	return g.ask(m, m.Request, request{id: m.Registration})
 }

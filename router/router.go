@@ -18,6 +18,8 @@ import (
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/announce"
+	"github.com/deskconn/dconn/router/broker"
+	"github.com/deskconn/dconn/router/dealer"
 	"github.com/deskconn/dconn/router/pairing"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/trust"
@@ -46,11 +48,12 @@ type Options struct {
 // the capabilities.
 type Router struct {
 	log       *slog.Logger
-	limits    Options
+	opts      Options
 	engine    nexus.Router
+	dealer    *dealer.Dealer
+	broker    *broker.Broker
 	directory *directory
 	ledger    *ledger
-	audience  *audience
 	quiet     *time.Timer
 	host      host
 	door      *door
@@ -82,21 +85,20 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 	opts.Transport.Pace = &transport.Pace{}
 	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
 	r := &Router{
-		log: opts.Log, name: opts.Name, limits: opts,
-		directory: newDirectory(), ledger: newLedger(opts.Log), audience: newAudience(),
+		log: opts.Log, name: opts.Name, opts: opts,
+		dealer: dealer.New(), broker: broker.New(), ledger: newLedger(opts.Log),
 		devices: newDevices(&opts), arrived: make(chan struct{}, 1),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
 	}
+	r.directory = &directory{dealer: r.dealer}
 	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom), r.newQuiet()
 	r.closed, r.close = context.WithCancel(context.Background())
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
-		URI:               wire.Realm,
-		AllowDisclose:     true,
-		Authenticators:    opts.authenticators(),
-		Authorizer:        authorizer{r.audience, r.devices},
-		RequireLocalAuth:  true,
-		RequireLocalAuthz: true,
-		MetaStrict:        true,
+		URI:              wire.Realm,
+		AllowDisclose:    true,
+		Authenticators:   opts.authenticators(),
+		RequireLocalAuth: true,
+		MetaStrict:       true,
 	}}}, noLog{})
 	if err != nil {
 		return nil, err
@@ -247,7 +249,7 @@ const shutdown = 4500 * time.Millisecond
 // refused meanwhile.
 func (r *Router) drain() {
 	r.ledger.draining.Store(true)
-	for limit := time.Now().Add(r.limits.Drain); r.ledger.calls() > 0 && time.Now().Before(limit); {
+	for limit := time.Now().Add(r.opts.Drain); r.ledger.calls() > 0 && time.Now().Before(limit); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }

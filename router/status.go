@@ -33,7 +33,7 @@ func (r *Router) answerStatus(ctx context.Context, call *session.Invocation) (se
 	sessions := r.ledger.sessions(before, time.Since(began))
 	doc := map[string]any{
 		"daemon": r.aboutDaemon(len(sessions)), "sessions": sessions,
-		"limits": r.ledger.limits(r.limits), "ended": r.ledger.endings(),
+		"limits": r.ledger.limits(r.opts), "ended": r.ledger.endings(),
 	}
 	return session.Result{Args: []any{doc}}, nil
 }
@@ -43,7 +43,7 @@ func (r *Router) aboutDaemon(sessions int) map[string]any {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	return map[string]any{
-		"name": name, "version": r.limits.Version, "pid": os.Getpid(),
+		"name": name, "version": r.opts.Version, "pid": os.Getpid(),
 		"uptime": time.Since(r.ledger.began).Seconds(), "goroutines": runtime.NumGoroutine(),
 		"sessions": sessions, "connects": r.ledger.total, "waiting": r.ledger.waiting(),
 	}
@@ -108,8 +108,8 @@ func (l *ledger) sessions(before map[*transport.Conn]transport.Stats, while time
 	for _, a := range l.joined() {
 		now, then := a.conn.Stats(), before[a.conn]
 		rate := func(now, then int64) float64 { return math.Round(float64(now-then) / while.Seconds()) }
-		held := a.guard.holds()
-		list = append(list, map[string]any{
+		calls, registrations, subscriptions := a.guard.holds()
+		row := map[string]any{
 			"id": int64(a.session), "authid": a.identity.AuthID, "agent": a.agent,
 			"transport": now.Transport, "serializer": now.Serializer, "since": a.since.UTC().Format(time.RFC3339),
 			"queue":       now.Queue,
@@ -117,8 +117,12 @@ func (l *ledger) sessions(before map[*transport.Conn]transport.Stats, while time
 			"bytes_in": now.In.Bytes, "bytes_out": now.Out.Bytes,
 			"rate_in":  rate(now.In.Messages, then.In.Messages),
 			"rate_out": rate(now.Out.Messages, then.Out.Messages),
-			"calls":    held.Calls, "registrations": held.Registrations, "subscriptions": held.Subscriptions,
-		})
+			"calls":    calls, "registrations": registrations, "subscriptions": subscriptions,
+		}
+		if scopes := a.rights.narrow(); scopes != nil {
+			row["scopes"] = scopes
+		}
+		list = append(list, row)
 	}
 	return list
 }
@@ -158,8 +162,7 @@ func (l *ledger) endings() []any {
 }
 
 // holds is what the session has open now.
-func (g *guard) holds() SessionLimits {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return SessionLimits{Calls: len(g.calls), Registrations: len(g.registrations), Subscriptions: len(g.subscriptions)}
+func (g *guard) holds() (calls, registrations, subscriptions int) {
+	calls, registrations = g.calling.Open()
+	return calls, registrations, g.listening.Subscriptions()
 }

@@ -137,9 +137,9 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 		return nil, fmt.Errorf("the first byte is %#x, which no protocol here begins with", first)
 	case speaks == speaksTLS:
 		return r.receiveTLS(v, a)
-	case isLocal(v.nc) || r.limits.admitAll:
+	case isLocal(v.nc) || r.opts.admitAll:
 		return r.converse(v, a, speaks, r.nobody())
-	case speaks == speaksHTTP && r.limits.Certificate != nil && !v.barred:
+	case speaks == speaksHTTP && r.opts.Certificate != nil && !v.barred:
 		return nil, r.redirect(v)
 	}
 	return nil, errors.New("plaintext, which is spoken on this machine only")
@@ -147,7 +147,7 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 
 // nobody is why who has proved nothing may not come in.
 func (r *Router) nobody() error {
-	if r.limits.admitAll {
+	if r.opts.admitAll {
 		return nil
 	}
 	return wire.Errorf(wire.ErrNoAuthMethod, "no way to authenticate here yet")
@@ -191,8 +191,8 @@ func (r *Router) converse(v *visitor, a *account, speaks protocol, denied error)
 
 // strangerLimits are those of a connection that comes through the door.
 func (r *Router) strangerLimits() transport.Limits {
-	lim := r.limits.Transport
-	lim.Greeting = min(r.limits.Door.Bytes, lim.Message)
+	lim := r.opts.Transport
+	lim.Greeting = min(r.opts.Door.Bytes, lim.Message)
 	return lim
 }
 

@@ -139,7 +139,7 @@ func TestForeignProtocols(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	s := onStreet(t, patientDoor())
-	s.router.limits.Origins = []string{"https://paired.example"}
+	s.router.opts.Origins = []string{"https://paired.example"}
 	_, port, _ := net.SplitHostPort(s.address)
 	head := func(path string, more ...string) string {
 		return "GET " + path + " HTTP/1.1\r\n" + strings.Join(more, "\r\n") + "\r\n\r\n"

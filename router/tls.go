@@ -46,7 +46,7 @@ func (r *Router) tlsConfig() *tls.Config {
 			protocol, mutual := agreed(hello.SupportedProtos)
 			cfg := &tls.Config{
 				MinVersion:                  tls.VersionTLS13,
-				Certificates:                []tls.Certificate{*r.limits.Certificate},
+				Certificates:                []tls.Certificate{*r.opts.Certificate},
 				NextProtos:                  []string{protocol},
 				SessionTicketsDisabled:      true,
 				DynamicRecordSizingDisabled: true, // it is for pages
@@ -75,14 +75,14 @@ var accessDenied = []byte{0x15, 3, 3, 0, 2, 2, 49}
 // receiveTLS shakes hands, and goes on with what was agreed.
 func (r *Router) receiveTLS(v *visitor, a *account) (*transport.Conn, error) {
 	switch {
-	case r.limits.Certificate == nil:
+	case r.opts.Certificate == nil:
 		return nil, errors.New("a TLS handshake, which is not spoken here")
 	case v.barred && !v.origin.reserved: // it may be a device that is paired, beside others
 		_ = v.nc.SetWriteDeadline(time.Now().Add(time.Second))
 		_, err := v.nc.Write(accessDenied)
 		return nil, errors.Join(r.door.overFailures(), err)
 	}
-	tc := transport.TLSServer(v.nc, r.tlsConfig(), 2*r.limits.Door.Bytes)
+	tc := transport.TLSServer(v.nc, r.tlsConfig(), 2*r.opts.Door.Bytes)
 	if err := tc.Handshake(); err != nil { // as long as the door is patient
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
@@ -112,7 +112,7 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 		return wire.Errorf(wire.ErrAuthentication, "this machine is not paired here")
 	}
 	v.vouched()
-	if most := r.limits.Session.PerDevice; r.ledger.countOf(id) > most {
+	if most := r.opts.Session.PerDevice; r.ledger.countOf(id) > most {
 		return over(limitDevice, "this device has %d sessions already", most)
 	}
 	if err := r.devices.met(id, remote(v.nc)); err != nil {

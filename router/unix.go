@@ -206,7 +206,7 @@ func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, *account, error) {
 	if denied != nil {
 		guard = doorkeeper{denied}
 	}
-	conn, err := transport.Accept(nc, r.limits.Transport, guard)
+	conn, err := transport.Accept(nc, r.opts.Transport, guard)
 	a.attach(conn, own)
 	return conn, a, err
 }
@@ -215,9 +215,8 @@ func (r *Router) greetLocal(nc net.Conn) (*transport.Conn, *account, error) {
 // message with the reason.
 type doorkeeper struct{ reason error }
 
-func (d doorkeeper) Inbound(wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+func (d doorkeeper) Inbound(wamp.Message) (pass, answer wamp.Message, err error) {
 	return nil, nil, d.reason
 }
 func (d doorkeeper) Outbound(msg wamp.Message, queue func(wamp.Message)) { queue(msg) }
-func (d doorkeeper) Drained()                                            {}
-func (d doorkeeper) Closed() []wamp.Message                              { return nil }
+func (d doorkeeper) Closed()                                             {}

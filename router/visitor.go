@@ -145,7 +145,7 @@ type greeter struct {
 	welcome func() // it may say more now
 }
 
-func (g greeter) Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error) {
+func (g greeter) Inbound(msg wamp.Message) (pass, answer wamp.Message, err error) {
 	g.spoken()
 	return g.Guard.Inbound(msg)
 }
@@ -157,7 +157,7 @@ func (g greeter) Outbound(msg wamp.Message, queue func(wamp.Message)) {
 	g.Guard.Outbound(msg, queue)
 }
 
-func (g greeter) Closed() []wamp.Message {
+func (g greeter) Closed() {
 	g.visitor.leave(false)
-	return g.Guard.Closed()
+	g.Guard.Closed()
 }

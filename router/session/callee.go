@@ -16,6 +16,8 @@ type Invocation struct {
 	Kwargs    map[string]any
 	Caller    wamp.ID // the caller's session
 	AuthID    string  // who the router says the caller is
+	AuthRole  string
+	Scopes    []any // to which the caller has lowered its rights, nil where it has not
 	// Progress sends what there is before the result; nil unless the caller
 	// asks for it. Where the caller reads slowly it waits.
 	Progress func(context.Context, Result) error
@@ -73,6 +75,8 @@ func (s *Session) invoke(m *wamp.Invocation) {
 	call := &Invocation{Procedure: registered.procedure, Args: m.Arguments, Kwargs: m.ArgumentsKw}
 	call.Caller, _ = wamp.AsID(m.Details["caller"])
 	call.AuthID, _ = wamp.AsString(m.Details["caller_authid"])
+	call.AuthRole, _ = wamp.AsString(m.Details["caller_authrole"])
+	call.Scopes, _ = m.Details["caller_scopes"].([]any)
 	if m.Details["receive_progress"] == true {
 		call.Progress = func(ctx context.Context, r Result) error {
 			if ctx.Err() != nil { // nobody waits for it
@@ -91,6 +95,9 @@ func (s *Session) invoke(m *wamp.Invocation) {
 		result, err := Result{}, error(wire.Errorf(wire.ErrNoSuchProcedure, "no such procedure"))
 		if registered.handle != nil {
 			result, err = registered.handle(ctx, call)
+		}
+		if err != nil && errors.Is(err, ctx.Err()) {
+			err = context.Cause(ctx) // the answer to an INTERRUPT
 		}
 		s.yield(m.Request, result, err)
 	})

@@ -12,17 +12,18 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
-	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// Link carries the messages of one session: a transport.Conn or one end of a
-// transport.Pipe.
+// Link carries the messages of one session: a transport.Conn or a
+// transport.Local.
 type Link interface {
 	// Send queues msg; SendNow also has it leave, with what is queued.
 	Send(ctx context.Context, msg wamp.Message) error
 	SendNow(ctx context.Context, msg wamp.Message) error
-	Recv() <-chan wamp.Message
+	// Receive returns the next message, also one that came before the end, or why
+	// the link has ended.
+	Receive(ctx context.Context) (wamp.Message, error)
 	Done() <-chan struct{}
 	Err() error
 	Close()
@@ -117,25 +118,16 @@ func greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, 
 	return nil, wire.Errorf(wire.ErrProtocolViolation, "expected WELCOME, got %s", msg.MessageType())
 }
 
+// next is the next message of link.
 func next(ctx context.Context, link Link) (wamp.Message, error) {
-	select {
-	case msg, open := <-link.Recv():
-		if !open {
-			return nil, linkError(link.Err())
-		}
+	msg, err := link.Receive(ctx)
+	switch {
+	case err == nil:
 		return msg, nil
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case <-link.Done():
 	}
-	select {
-	case msg, open := <-link.Recv(): // what came before the end
-		if open {
-			return msg, nil
-		}
-	default:
-	}
-	return nil, linkError(link.Err())
+	return nil, linkError(err)
 }
 
 // sendError is why Send failed: the message itself, or the connection.
@@ -223,9 +215,6 @@ func (s *Session) receive() {
 }
 
 func (s *Session) handle(msg wamp.Message) error {
-	if err := transport.Unpack(msg); err != nil { // it was checked, so this cannot be
-		return wire.Errorf(wire.ErrProtocolViolation, "%v", err)
-	}
 	switch m := msg.(type) {
 	case *wamp.Event:
 		s.mu.Lock()

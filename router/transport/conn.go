@@ -2,7 +2,9 @@ package transport
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -48,21 +50,18 @@ var ErrClosed = errors.New("connection closed")
 // errGoingAway is the farewell of a router that is going down.
 var errGoingAway = errors.New("going away")
 
-// Guard stands between the wire and the router. Its methods are called from
-// different goroutines.
+// Guard stands between the messages of a session and the router. Its methods are
+// called from different goroutines.
 type Guard interface {
-	// Inbound judges a message from the peer: pass goes on to the router,
-	// answer back to the peer (either may be nil), and an error ends the
-	// connection; a *wire.Error is said to the peer first.
-	Inbound(msg wamp.Message) (pass []wamp.Message, answer wamp.Message, err error)
-	// Outbound sees what the router sends, and has it queued, or something else, or
+	// Inbound takes a message from the session: pass goes on to nexus, answer back
+	// to the session (either may be nil), and an error ends the session: a
+	// *wire.Error is said to its peer first, any other ends it without a word.
+	Inbound(msg wamp.Message) (pass, answer wamp.Message, err error)
+	// Outbound sees what nexus sends, and has it queued, or something else, or
 	// nothing.
 	Outbound(msg wamp.Message, queue func(wamp.Message))
-	// Drained is called by the reader before it waits for more, or hands something
-	// on.
-	Drained()
-	// Closed returns what the router must still hear once the peer is gone.
-	Closed() []wamp.Message
+	// Closed is called when nothing more is read from the session.
+	Closed()
 }
 
 // Conn is one WAMP connection over a byte stream. Reads are buffered; writes
@@ -79,12 +78,13 @@ type Conn struct {
 	received  atomic.Int64 // messages
 	asking    asking       // of the reader, but for its debt
 	serving   serving      // of the reader
+	put       puts         // of the reader
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
 	accepts   accepted
 	recv      feed
-	parting   sync.Mutex // held while the guard's last words are said
+	parting   sync.Once
 
 	mu      sync.Mutex
 	out     outbox
@@ -159,6 +159,27 @@ func (c *Conn) serve(guard Guard, answer []byte) {
 // Recv delivers the peer's messages; it is closed when the connection ends, and
 // may hold some even then.
 func (c *Conn) Recv() <-chan wamp.Message { return c.recv.ch }
+
+// Receive returns the peer's next message, also one that came before the connection
+// ended, or why it has ended.
+func (c *Conn) Receive(ctx context.Context) (wamp.Message, error) {
+	var msg wamp.Message
+	var open bool
+	select {
+	case msg, open = <-c.recv.ch:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-c.done:
+		select {
+		case msg, open = <-c.recv.ch:
+		default:
+		}
+	}
+	if !open {
+		return nil, cmp.Or(c.Err(), io.EOF)
+	}
+	return msg, nil
+}
 
 // Done is closed when the connection has ended; Err then says why.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -350,7 +350,7 @@ func TestPing(t *testing.T) {
 func TestPingFlood(t *testing.T) {
 	lim := testLimits()
 	lim.Flush, lim.Stall = 20*time.Millisecond, 200*time.Millisecond
-	conn, client := accept(t, lim, 15, lastWords{})
+	conn, client := accept(t, lim, 15, passing{})
 	flood := frame(framePing, make([]byte, 4096))
 	for range 10000 {
 		if _, err := client.Write(flood); err != nil {
@@ -664,68 +664,30 @@ func checkEvent(t *testing.T, r io.Reader, n, size int) {
 	}
 }
 
-// lastWords is a guard that leaves messages behind.
-type lastWords struct{ n int }
+// passing is a guard that lets everything pass, and notes the end.
+type passing struct{ closed chan struct{} }
 
-func (lastWords) Inbound(m wamp.Message) ([]wamp.Message, wamp.Message, error) {
-	return []wamp.Message{m}, nil, nil
-}
-func (lastWords) Outbound(m wamp.Message, queue func(wamp.Message)) { queue(m) }
-func (lastWords) Drained()                                          {}
-func (g lastWords) Closed() (last []wamp.Message) {
-	for i := range g.n {
-		last = append(last, &wamp.Cancel{Request: wamp.ID(i), Options: wamp.Dict{}})
-	}
-	return last
-}
-
-// What a guard leaves behind arrives after the peer is gone.
-func TestGuardsLastWords(t *testing.T) {
-	conn, client := accept(t, testLimits(), 15, lastWords{3})
-	_ = client.Close()
-	n := 0
-	for msg := range conn.Recv() {
-		if c, ok := msg.(*wamp.Cancel); !ok || c.Request != wamp.ID(n) {
-			t.Errorf("got %+v, want CANCEL %d", msg, n)
-		}
-		n++
-	}
-	if n != 3 {
-		t.Errorf("got %d messages, want 3", n)
+func (passing) Inbound(m wamp.Message) (pass, answer wamp.Message, err error) { return m, nil, nil }
+func (passing) Outbound(m wamp.Message, queue func(wamp.Message))             { queue(m) }
+func (g passing) Closed() {
+	if g.closed != nil {
+		close(g.closed)
 	}
 }
 
-// Nobody reads any more: the last words must not hold the reader.
-func TestGuardsLastWordsUnheard(t *testing.T) {
-	conn, client := accept(t, testLimits(), 15, lastWords{3})
-	newPeer(t, conn).Close()
-	_ = client.Close()
-	wait(t, conn.Done(), "the end of the connection")
-}
-
-func TestPipe(t *testing.T) {
-	near, far := Pipe()
-	if err := near.Send(t.Context(), event(1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if e, ok := (<-far.Recv()).(*wamp.Event); !ok || e.Publication != 1 {
-		t.Errorf("far end got %+v", e)
-	}
-	far.Send() <- event(2, 1)
-	if e, ok := (<-near.Recv()).(*wamp.Event); !ok || e.Publication != 2 {
-		t.Errorf("near end got %+v", e)
-	}
-	if near.Err() != nil || !far.IsLocal() {
-		t.Errorf("open pipe: Err %v, IsLocal %v", near.Err(), far.IsLocal())
-	}
-	far.Close()
-	near.Close() // once more does no harm
-	wait(t, near.Done(), "the end of the pipe")
-	if _, open := <-far.Recv(); open {
-		t.Error("the far end still receives")
-	}
-	if err := near.Send(t.Context(), event(3, 1)); !errors.Is(err, ErrClosed) || !errors.Is(near.Err(), ErrClosed) {
-		t.Errorf("Send on a closed pipe: %v, Err: %v", err, near.Err())
+// A guard hears once that its peer is gone, also where nobody reads any more.
+func TestGuardHearsTheEnd(t *testing.T) {
+	for name, deaf := range map[string]bool{"read": false, "unread": true} {
+		t.Run(name, func(t *testing.T) {
+			guard := passing{make(chan struct{})}
+			conn, client := accept(t, testLimits(), 15, guard)
+			if deaf {
+				newPeer(t, conn).Close()
+			}
+			_ = client.Close()
+			wait(t, guard.closed, "the end of the session")
+			wait(t, conn.Done(), "the end of the connection")
+		})
 	}
 }
 

@@ -57,8 +57,8 @@ func (e *ear) Read(b []byte) (int, error) {
 
 // drained is before anything is awaited.
 func (e *ear) drained() {
-	if e.c != nil && e.c.guard != nil {
-		e.c.guard.Drained()
+	if e.c != nil {
+		e.c.put.flush()
 	}
 }
 

@@ -15,16 +15,16 @@ const (
 )
 
 // LagStep is how many bytes a publisher may publish without a look at who lags.
-func (p *Peer) LagStep() int { return p.lim.Queue / 256 }
+func (p *Peer) LagStep() int { return p.queueLimit() / 256 }
 
 // Lags reports whether a publisher should call AwaitRoom.
 func (p *Peer) Lags() bool {
 	waiting, read := p.standing()
-	if waiting <= p.lim.Queue/4 {
+	if waiting <= p.queueLimit()/4 {
 		p.abreast.Store(read)
 		p.renew(read)
 	}
-	return waiting > p.lim.Queue/2 && p.patience.Load() > 0 && read >= p.abreast.Load()+lagBytes
+	return waiting > p.queueLimit()/2 && p.patience.Load() > 0 && read >= p.abreast.Load()+lagBytes
 }
 
 // AwaitRoom waits until the session lags no more, or until patience with it has run
@@ -57,14 +57,4 @@ func (p *Peer) AwaitRoom() {
 func (p *Peer) renew(read int64) {
 	p.renewed.Store(read)
 	p.patience.Store(int64(lagPatience))
-}
-
-// standing is how many bytes wait, and how many the socket has taken so far.
-func (c *Conn) standing() (waiting int, read int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return 0, c.sent.Bytes
-	}
-	return c.pending, c.sent.Bytes
 }

@@ -70,7 +70,7 @@ func (c *Conn) Asks() {
 		return
 	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
 		p.rests.Add(1)
-		c.guard.Drained()
+		c.put.flush()
 		a.debt.Store(0) // what comes during the rest is for the next
 		time.Sleep(min(3*spent, mostRest))
 		now = time.Now()

@@ -1,49 +1,9 @@
 package transport
 
 import (
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/gammazero/nexus/v3/wamp"
-
-	"github.com/deskconn/dconn/router/wire"
 )
-
-func longInvocation(id wamp.ID) *wamp.Invocation {
-	return &wamp.Invocation{Request: id, Registration: 1, Details: wamp.Dict{}, Arguments: wamp.List{strings.Repeat("x", 600)}}
-}
-
-// A call that is too long for its callee is answered in the callee's name: no
-// caller can end the session of a callee.
-func TestInvocationOverPeersLimit(t *testing.T) {
-	conn, client := accept(t, testLimits(), 0, nil) // 512 bytes
-	peer := newPeer(t, conn)
-	peer.Send() <- longInvocation(7)
-	select {
-	case msg := <-peer.Recv():
-		if e, ok := msg.(*wamp.Error); !ok || e.Type != wamp.INVOCATION || e.Request != 7 || e.Error != wire.ErrLimit {
-			t.Errorf("the router hears %+v, want ERROR %s for invocation 7", msg, wire.ErrLimit)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("the router hears nothing")
-	}
-	peer.Send() <- event(8, 1)
-	if e, ok := receive(t, client).(*wamp.Event); !ok || e.Publication != 8 {
-		t.Errorf("got %+v, want event 8", e)
-	}
-}
-
-// nexus has stopped to listen when it closes a peer: what the pump still has
-// to say to it must not hold up the end.
-func TestPeerClosesWhenNobodyListens(t *testing.T) {
-	conn, client := accept(t, testLimits(), 0, nil)
-	peer := newPeer(t, conn)
-	peer.Send() <- longInvocation(7)
-	peer.Close()
-	_ = client.Close()
-	wait(t, conn.Done(), "the end of the connection")
-}
 
 // Until nexus has noticed that a session has ended, the session takes whatever
 // is sent to it: the broker and callees would wait for room.

@@ -13,9 +13,7 @@ import (
 // read delivers what the peer sends until the connection ends.
 func (c *Conn) read() {
 	err := c.readAll()
-	if c.guard != nil {
-		c.guard.Drained()
-	}
+	c.put.flush()
 	fault, isFault := errors.AsType[*wire.Error](err)
 	parted, hasParted := errors.AsType[*partedError](err)
 	switch {
@@ -38,14 +36,14 @@ func (c *Conn) read() {
 	c.settle()
 }
 
-// part ends what is received, after the last words of the guard.
+// part ends what nexus receives, once the guard knows that nothing more is read.
 func (c *Conn) part() {
-	c.parting.Lock()
-	defer c.parting.Unlock()
-	if c.guard != nil {
-		_ = c.hand(0, c.guard.Closed()...)
-	}
-	c.recv.end()
+	c.parting.Do(func() {
+		if c.guard != nil {
+			c.guard.Closed()
+		}
+		c.recv.end()
+	})
 }
 
 // ErrDeaf ends the reader when nobody takes what it reads: a Guard says so of a
@@ -59,23 +57,14 @@ const (
 	recvAheadBytes = 256 << 10
 )
 
-// hand gives messages of size bytes in all to whoever receives, and waits for
-// it. Not only the reader does so: a Peer answers for its session (tellRouter).
-func (c *Conn) hand(size int, msgs ...wamp.Message) error {
+// hand gives a message of size bytes to whoever receives, and waits for it.
+func (c *Conn) hand(size int, msg wamp.Message) error {
 	if size > recvAheadBytes/recvAhead {
 		if err := c.awaitTaken(recvAheadBytes / size); err != nil {
 			return err
 		}
 	}
-	for _, msg := range msgs {
-		if c.guard != nil {
-			msg = renumbered(msg, -NexusIDs)
-		}
-		if err := c.give(msg); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.give(msg)
 }
 
 // awaitTaken waits until at most n messages are read ahead: long ones may not
@@ -120,7 +109,7 @@ func (c *Conn) readAll() error {
 // Limits.Stall.
 func (c *Conn) awaitRead() {
 	for c.guard != nil && c.lags() {
-		c.guard.Drained()
+		c.put.flush()
 		c.served()
 		select {
 		case <-c.room:
@@ -162,12 +151,11 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 		}
 		runtime.Gosched() // what is refused waits for nobody: it may not crowd out the others
 	}
-	if len(pass) > 0 {
-		c.guard.Drained()
+	if pass == nil {
+		return nil
 	}
-	err = c.hand(len(payload), pass...)
-	clear(pass) // it is the guard's, and an idle session holds nothing of its last message
-	return err
+	c.put.flush()
+	return c.hand(len(payload), pass)
 }
 
 // reply queues an answer that the router never saw.

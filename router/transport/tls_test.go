@@ -75,10 +75,10 @@ func TestCarriers(t *testing.T) {
 			"SendAfterEnd": TestSendAfterEnd, "ResultOverPeersLimit": TestResultOverPeersLimit,
 			"EventOverPeersLimit": TestEventOverPeersLimit, "SendOverPeersLimit": TestSendOverPeersLimit,
 			"CloseFlushes": TestCloseFlushes, "Stall": TestStall,
-			"WriteBuffersAreApart": TestWriteBuffersAreApart, "GuardsLastWords": TestGuardsLastWords, "ReadAhead": TestReadAhead,
+			"WriteBuffersAreApart": TestWriteBuffersAreApart, "GuardHearsTheEnd": TestGuardHearsTheEnd, "ReadAhead": TestReadAhead,
 			"LastWord": TestLastWord, "LastWordUnanswered": TestLastWordUnanswered, "Greeting": TestGreeting,
-			"BacklogOfReaders":            TestBacklogOfReaders,
-			"PeerClosesWhenNobodyListens": TestPeerClosesWhenNobodyListens, "PeerOutlivesItsConnection": TestPeerOutlivesItsConnection,
+			"BacklogOfReaders":          TestBacklogOfReaders,
+			"PeerOutlivesItsConnection": TestPeerOutlivesItsConnection,
 		} {
 			t.Run(name+"/"+test, func(t *testing.T) {
 				carrier = name

@@ -40,6 +40,10 @@ const (
 	// ProtocolKey is the name of the HELLO and WELCOME detail with Protocol.
 	ProtocolKey = "dconn_protocol"
 
+	// ScopesKey is the name of the HELLO detail with the scopes to which a session
+	// lowers its own rights, and of the WELCOME detail that confirms them.
+	ScopesKey = "dconn_scopes"
+
 	// AuthPeerCred is the WAMP authmethod of a unix socket: the kernel names
 	// the peer's uid (SO_PEERCRED, unix(7)).
 	AuthPeerCred = "peercred"
@@ -70,6 +74,9 @@ const (
 	// API: the ids by how they match, and what one of them is.
 	ListSubscriptions = "wamp.subscription.list"
 	GetSubscription   = "wamp.subscription.get"
+
+	// CountSubscribers tells how many have one subscription.
+	CountSubscribers = "wamp.subscription.count_subscribers"
 
 	// MaxURI bounds a URI in bytes; longer ones are nobody's procedure.
 	MaxURI = 256

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"maps"
+	"math/rand/v2"
+
+	nexus "github.com/gammazero/nexus/v3/router"
+	"github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/deskconn/dconn/router/transport"
+)
+
+// delivery is one event on its way to the subscribers.
+type delivery struct {
+	by        *Session
+	filter    nexus.PublishFilter // the lists of the PUBLISH, nil if there are none
+	toSelf    bool
+	looks     bool               // for subscribers that lag
+	topic     *transport.Details // with the topic, for a subscription by pattern
+	publisher *transport.Details // with the topic and who published
+}
+
+// Publish delivers an event to every session that has subscribed to its topic, and
+// acknowledges it where that is asked for. It is called by the reader of s, with the
+// arguments of m as a Payload whose Sender says who publishes. Where the payload
+// cannot be encoded for a subscriber, the event goes to nobody and the error is
+// returned.
+func (s *Session) Publish(m *wamp.Publish) error {
+	payload := transport.PayloadOf(m)
+	s.event = transport.Event{Publication: newPublication(), Payload: payload}
+	defer func() { s.event = transport.Event{} }() // an idle session holds nothing of its last message
+	d := delivery{by: s, filter: nexus.NewSimplePublishFilter(m), toSelf: m.Options["exclude_me"] == false}
+	if s.unchecked += payload.Len() + eventBytes; s.unchecked >= s.peer.LagStep() {
+		s.unchecked, d.looks = 0, true
+	}
+	b := s.broker
+	if err := b.prepare(m); err != nil {
+		return err
+	}
+	b.mu.RLock()
+	for _, to := range b.subscribers.Exact(m.Topic) {
+		d.deliver(to, nil, payload.Sender)
+	}
+	byPattern := func(all []subscriber) { d.deliverAll(m.Topic, all) }
+	b.subscribers.Prefixes(m.Topic, byPattern)
+	b.subscribers.Wildcards(m.Topic, byPattern)
+	b.mu.RUnlock()
+	if m.Options["acknowledge"] == true {
+		_ = s.peer.Answer(&wamp.Published{Request: m.Request, Publication: s.event.Publication})
+		s.peer.WriteLater(s.peer)
+	}
+	s.awaitLagging()
+	return nil
+}
+
+// eventBytes is about what an EVENT has beside its payload.
+const eventBytes = 32
+
+// prepare encodes the payload for each serializer that a subscriber needs, before the
+// subscriptions are locked for the delivery: encoding may take long, and fail.
+func (b *Broker) prepare(m *wamp.Publish) error {
+	if transport.PayloadOf(m).Short() {
+		return nil
+	}
+	for next := b.unprepared(m); next != nil; next = b.unprepared(m) {
+		if err := next.Prepare(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unprepared is a subscriber whose serializer the payload is not encoded for.
+func (b *Broker) unprepared(m *wamp.Publish) (found *transport.Peer) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	look := func(all []subscriber) {
+		for _, to := range all {
+			if found == nil && !to.peer.Prepared(m) {
+				found = to.peer
+			}
+		}
+	}
+	look(b.subscribers.Exact(m.Topic))
+	b.subscribers.Prefixes(m.Topic, look)
+	b.subscribers.Wildcards(m.Topic, look)
+	return found
+}
+
+// deliverAll delivers to the subscribers of one pattern.
+func (d *delivery) deliverAll(topic wamp.URI, all []subscriber) {
+	if d.topic == nil {
+		details := wamp.Dict{"topic": topic}
+		d.topic = transport.NewDetails(details)
+		details = maps.Clone(details)
+		maps.Copy(details, d.by.event.Payload.Sender.Dict())
+		d.publisher = transport.NewDetails(details)
+	}
+	for _, to := range all {
+		d.deliver(to, d.topic, d.publisher)
+	}
+}
+
+// deliver queues the event for one subscriber, with details that depend on whether it
+// wants to know who published.
+func (d *delivery) deliver(to subscriber, anonymous, named *transport.Details) {
+	if to.Session == d.by && !d.toSelf || d.filter != nil && !d.filter.Allowed(to.asFiltered()) {
+		return
+	}
+	event := &d.by.event
+	event.Subscription, event.Details = to.id, anonymous
+	if to.toldPublisher {
+		event.Details = named
+	}
+	if !to.peer.Deliver(event) {
+		return
+	}
+	d.by.peer.WriteLater(to.peer)
+	if d.looks && to.peer.Lags() {
+		d.by.lagging = append(d.by.lagging, to.peer)
+	}
+}
+
+// awaitLagging waits for the subscribers that read more slowly than s publishes.
+func (s *Session) awaitLagging() {
+	if len(s.lagging) == 0 {
+		return
+	}
+	s.peer.WriteNow()
+	for i, p := range s.lagging {
+		p.AwaitRoom()
+		s.lagging[i] = nil
+	}
+	s.lagging = s.lagging[:0]
+}
+
+// asFiltered is what the lists of a PUBLISH are compared with.
+func (s *Session) asFiltered() *wamp.Session {
+	return &wamp.Session{ID: s.id, Details: wamp.Dict{"authid": s.authID, "authrole": s.authRole}}
+}
+
+// newPublication is the id of a publication: random, WAMP specification, section
+// "IDs".
+func newPublication() wamp.ID { return wamp.ID(rand.Uint64N(wamp.MaxID) + 1) }
