@@ -50,6 +50,8 @@ type elements interface {
 	// it is one that not every decoder takes: then it is encoded again. The
 	// value has its type, and nothing in it.
 	raw() (encoded []byte, empty any, err error)
+	// skip checks the next element.
+	skip() error
 }
 
 // The serializers of the WAMP specification that dconn speaks.

@@ -299,6 +299,13 @@ func (e *binaryElements) took() {
 	}
 }
 
+func (e *binaryElements) skip() error {
+	e.r.skim = true
+	_, err := e.value()
+	e.r.skim = false
+	return err
+}
+
 func (e *binaryElements) raw() ([]byte, any, error) {
 	at := e.r.pos
 	e.r.skim, e.r.odd = true, false

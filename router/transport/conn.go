@@ -147,6 +147,9 @@ func (c *Conn) Welcomed() {
 	c.budget = c.lim.Queue
 }
 
+// welcomed reports whether Welcomed was called, or need not be.
+func (c *Conn) welcomed() bool { return c.accepts.now.Load() == int64(c.accepts.most) }
+
 // serve starts a router's end behind guard, which has shaken hands but for the
 // answer.
 func (c *Conn) serve(guard Guard, answer []byte) {

@@ -60,6 +60,13 @@ func (e *jsonElements) value() (any, error) {
 func (e *jsonElements) integer() (int64, error) { return as[int64](e.value()) }
 func (e *jsonElements) text() (string, error)   { return as[string](e.value()) }
 
+func (e *jsonElements) skip() error {
+	e.r.skim = true
+	_, err := e.value()
+	e.r.skim = false
+	return err
+}
+
 func (e *jsonElements) raw() ([]byte, any, error) {
 	if err := e.begin(); err != nil {
 		return nil, nil, err

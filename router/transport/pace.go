@@ -51,7 +51,7 @@ type serving struct {
 func (c *Conn) Asks() {
 	p, a := c.lim.Pace, &c.asking
 	switch {
-	case p == nil, c.accepts.now.Load() != int64(c.accepts.most):
+	case p == nil, !c.welcomed():
 		return
 	case a.number == 0:
 		a.number = p.known.Add(1)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	stdbytes "bytes"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,11 +45,13 @@ func TestPace(t *testing.T) {
 		name    string
 		owed    bool
 		company bool
+		unknown bool // messages of an unknown type, which no guard sees
 		rests   bool
 	}{
-		{"alone", false, false, false},
-		{"beside another", false, true, true},
-		{"what is owed, beside another", true, true, false},
+		{"alone", false, false, false, false},
+		{"beside another", false, true, false, true},
+		{"what is owed, beside another", true, true, false, false},
+		{"what is ignored, beside another", false, true, true, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			lim, flood, beside := testLimits(), &taker{owed: row.owed}, &taker{}
@@ -62,10 +65,11 @@ func TestPace(t *testing.T) {
 				t.Fatal(err)
 			}
 			one = frame(frameMessage, one)
-			var all []byte
-			for range 1000 {
-				all = append(all, one...)
+			much := one
+			if row.unknown {
+				much = frame(frameMessage, mustAppend(t, CBOR, []any{int64(337), int64(1)}))
 			}
+			all := stdbytes.Repeat(much, 1000)
 			began := time.Now()
 			for lim.Pace.rests.Load() == 0 && (time.Since(began) < 300*time.Millisecond || row.rests && time.Since(began) < 10*time.Second) {
 				if row.company {
@@ -80,7 +84,7 @@ func TestPace(t *testing.T) {
 			if rests := lim.Pace.rests.Load(); rests > 0 != row.rests {
 				t.Errorf("%d rests in %v", rests, time.Since(began))
 			}
-			if row.rests && flood.other.times.Load() == 0 {
+			if row.rests && !row.unknown && flood.other.times.Load() == 0 {
 				t.Error("it rests with something to write")
 			}
 		})

@@ -134,6 +134,13 @@ func (c *Conn) receive(kind byte, payload []byte, own bool) error {
 		return c.pong(payload)
 	}
 	msg, err := c.decoder.decode(payload, own)
+	if err == errUnknownType && c.welcomed() {
+		c.received.Add(1)
+		if c.guard != nil {
+			c.Asks() // it is charged like a request
+		}
+		return nil
+	}
 	if err != nil {
 		return c.fault(err)
 	}
