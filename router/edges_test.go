@@ -126,20 +126,22 @@ func TestMostValues(t *testing.T) {
 	})
 }
 
-// What not every decoder takes arrives as plain values, also where the receiver
-// speaks the sender's serializer: a tag as what it is on, a text in chunks as one,
-// half of a surrogate pair as U+FFFD.
+// What only one serializer has arrives as it was sent where the receiver speaks it, and
+// half of a surrogate pair, which many decoders refuse, as U+FFFD. The argument list
+// itself is untagged.
 func TestOddArguments(t *testing.T) {
 	for name, odd := range map[string]struct {
 		codec        transport.Codec
 		args, arrive string
 	}{
-		"tag 0 on a number":     {transport.CBOR, "\x81\xc0\x01", "\xa0\x81\x01"},
-		"tags of a cycle":       {transport.CBOR, "\x81\xd8\x1c\x81\xd8\x1d\x00", "\xa0\x81\x81\x00"},
-		"tag of a bad regexp":   {transport.CBOR, "\x81\xd8\x23\x61(", "\xa0\x81\x61("},
-		"tag of 1/0":            {transport.CBOR, "\x81\xd8\x1e\x82\x01\x00", "\xa0\x81\x82\x01\x00"},
+		"tag 0 on a number":     {transport.CBOR, "\x81\xc0\x01", "\xa0\x81\xc0\x01"},
+		"tags of a cycle":       {transport.CBOR, "\x81\xd8\x1c\x81\xd8\x1d\x00", "\xa0\x81\xd8\x1c\x81\xd8\x1d\x00"},
+		"2^64":                  {transport.CBOR, "\x81\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00", "\xa0\x81\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00"},
+		"an integer as key":     {transport.CBOR, "\x81\xa1\x01\x02", "\xa0\x81\xa1\x01\x02"},
 		"tag on the arguments":  {transport.CBOR, "\xc0\x81\x01", "\xa0\x81\x01"},
-		"a character in chunks": {transport.CBOR, "\x81\x7f\x61\xc3\x61\xa9\xff", "\xa0\x81\x62\u00e9"},
+		"text in chunks":        {transport.CBOR, "\x81\x7f\x62\u00e9\x61x\xff", "\xa0\x81\x7f\x62\u00e9\x61x\xff"},
+		"an extension":          {transport.MsgPack, "\x91\xd4\x05\x06", "\x80\x91\xd4\x05\x06"},
+		"2^64 in JSON":          {transport.JSON, `[18446744073709551616]`, "{},[18446744073709551616],{}]"},
 		"half a surrogate pair": {transport.JSON, `["\ud800","\udc00x"]`, "{},[\"\ufffd\",\"\ufffdx\"],{}]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,6 +162,22 @@ func TestOddArguments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A byte string in the place of the arguments, as older clients send an encrypted
+// payload, is an error of that call, whoever answers it, and the session goes on.
+func TestOpaqueArguments(t *testing.T) {
+	overCodecs(t, func(t *testing.T, c transport.Codec) {
+		b := start(t)
+		callee, w := b.stranger(ways[0], c), b.stranger(ways[0], c)
+		callee.ask(wamp.REGISTERED, wamp.REGISTER, 1, none, "org.t.opaque")
+		for i, uri := range []string{"org.t.opaque", "org.deskconn.test.set"} {
+			w.refused(wire.ErrInvalidArgument, wamp.CALL, i+1, none, uri, []byte{1, 2})
+		}
+		w.say(wamp.PUBLISH, 3, none, "org.t.opaque", []byte{1, 2})
+		w.ask(wamp.PUBLISHED, wamp.PUBLISH, 4, wamp.Dict{"acknowledge": true}, "org.t.x")
+		b.alive()
+	})
 }
 
 // heldBy is by how many bytes do leaves the heap larger.

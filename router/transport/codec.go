@@ -11,7 +11,10 @@ import (
 
 // Codec is one WAMP serializer. Decoded values are nil, bool, int64, uint64
 // (only above 2^63-1), float64, string, []byte, []any and map[string]any,
-// whatever the codec: 80 is int64(80) from each of them.
+// whatever the codec: 80 is int64(80) from each of them. What else a serializer
+// has is decoded to the nearest of these: an integer beyond 64 bits to a float64,
+// a tagged value to its content, an extension to its bytes, a dict key that is not
+// text to a text (keyText).
 type Codec interface {
 	// Name as in the websocket subprotocol: "json", "msgpack", "cbor".
 	Name() string
@@ -45,13 +48,19 @@ type elements interface {
 	integer() (int64, error)
 	text() (string, error)
 	value() (any, error)
-	// raw is the encoding of the next element, which value would read: it is
-	// checked, but nothing is built from it. It is valid as long as data, unless
-	// it is one that not every decoder takes: then it is encoded again. The
-	// value has its type, and nothing in it.
-	raw() (encoded []byte, empty any, err error)
+	// raw checks the next element, which value would read, and builds nothing from it.
+	raw() (rawElement, error)
 	// skip checks the next element.
 	skip() error
+}
+
+// rawElement is an element as it stands in its message.
+type rawElement struct {
+	// encoded is valid as long as the message, unless it is one that not every
+	// decoder of the serializer takes: then it is encoded again.
+	encoded []byte
+	empty   any    // of the type of its value, with nothing in it
+	foreign string // names a value that only this serializer has, "" if there is none
 }
 
 // The serializers of the WAMP specification that dconn speaks.
@@ -75,7 +84,6 @@ var (
 	errDepth   = errors.New("nested too deep") // deeper than Limits.Depth
 	errMany    = fmt.Errorf("more than %d values in one message", maxValues)
 	errUTF8    = errors.New("text is not UTF-8")
-	errKey     = errors.New("a dict key is not text")
 	errInteger = errors.New("an integer exceeds 64 bits")
 	errType    = errors.New("the wrong type")
 	errNoList  = errors.New("a WAMP message is a list")
@@ -97,17 +105,19 @@ type format interface {
 type kind int
 
 const (
-	null     kind = iota
-	boolean       // bits is 0 or 1
-	integer       // bits is an int64
-	natural       // bits is a uint64 above 2^63-1
-	float         // bits is an IEEE 754 binary64
-	text          // n bytes of UTF-8 follow
-	bytes         // n bytes follow
-	list          // n values follow
-	dict          // n pairs follow
-	wrapper       // one value follows that this head only annotates
-	breakEnd      // ends a list, dict or string of unknown length
+	null      kind = iota
+	boolean        // bits is 0 or 1
+	integer        // bits is an int64
+	natural        // bits is a uint64 above 2^63-1
+	float          // bits is an IEEE 754 binary64
+	text           // n bytes of UTF-8 follow
+	bytes          // n bytes follow
+	list           // n values follow
+	dict           // n pairs follow
+	tag            // bits is its number; the tagged value follows
+	simple         // bits is the number of a CBOR simple value without a meaning
+	extension      // bits is the type, an int8; n bytes follow
+	breakEnd       // ends a list, dict or string of unknown length
 )
 
 // head opens a value, or is all of it. n is -1 where the length is not known in
@@ -154,11 +164,18 @@ func (h head) scalar() any {
 // reader walks over the bytes of one message. One that skims checks them and
 // builds nothing: what it returns has the right type and no content.
 type reader struct {
-	data   []byte
-	pos    int
-	values int
-	skim   bool
-	odd    bool // there are tags, or lengths that are not known in advance
+	data    []byte
+	pos     int
+	values  int
+	skim    bool
+	foreign string // the first value that only this serializer has
+}
+
+// note records a value that only this serializer has.
+func (r *reader) note(format string, a ...any) {
+	if r.foreign == "" {
+		r.foreign = fmt.Sprintf(format, a...)
+	}
 }
 
 // take returns the next n bytes, which still belong to the message.

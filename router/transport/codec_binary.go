@@ -27,56 +27,79 @@ func (c *binaryCodec) Decode(data []byte, depth int) (any, error) {
 	return v, nil
 }
 
+// head reads and counts the head of the next value.
+func (c *binaryCodec) head(r *reader) (head, error) {
+	if r.values++; r.values > maxValues {
+		return head{}, errMany
+	}
+	return c.f.head(r)
+}
+
 // value reads the next value; isBreak says that it was an end mark instead.
 func (c *binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
-	if r.values++; r.values > maxValues {
-		return nil, false, errMany
-	}
-	h, err := c.f.head(r)
+	h, err := c.head(r)
 	if err != nil {
 		return nil, false, err
 	}
-	r.odd = r.odd || h.kind == wrapper || h.n < 0
-	if (h.kind == list || h.kind == dict || h.kind == wrapper) && depth <= 0 {
-		return nil, false, errDepth
+	if h.kind == breakEnd {
+		return nil, true, nil
+	}
+	v, err = c.content(r, h, depth)
+	return v, false, err
+}
+
+// content reads what follows the head of a value.
+func (c *binaryCodec) content(r *reader, h head, depth int) (any, error) {
+	if (h.kind == list || h.kind == dict) && depth <= 0 {
+		return nil, errDepth
 	}
 	switch h.kind {
 	case text:
-		s, err := c.text(r, h.n)
-		return s, false, err
+		return c.text(r, h.n)
 	case bytes:
-		b, err := c.bytes(r, h.n)
-		return b, false, err
+		return c.bytes(r, h.n)
 	case list:
-		l, err := c.list(r, h.n, depth-1)
-		return l, false, err
+		return c.list(r, h.n, depth-1)
 	case dict:
-		d, err := c.dict(r, h.n, depth-1)
-		return d, false, err
-	case wrapper:
-		v, isBreak, err := c.value(r, depth-1)
-		if isBreak {
-			err = errShort
-		}
-		return v, false, err
-	case breakEnd:
-		return nil, true, nil
+		return c.dict(r, h.n, depth-1)
+	case tag:
+		return c.tagged(r, h.bits, depth)
+	case extension:
+		return msgpackExtension(r, h)
+	case simple:
+		r.note("CBOR simple value %d", h.bits)
+		return nil, nil
 	}
 	if r.skim && h.kind != null {
-		return h.kind, false, nil // neither a list nor null
+		return h.kind, nil // neither a list nor null
 	}
-	return h.scalar(), false, nil
+	return h.scalar(), nil
+}
+
+// tagged reads a tagged value (RFC 8949 section 3.4) and drops the tag. A number that
+// is written with the help of tags is a number to every serializer; other tags mean
+// something that only CBOR can say, but for the one that marks CBOR itself.
+func (c *binaryCodec) tagged(r *reader, number uint64, depth int) (any, error) {
+	if v, ok := c.taggedNumber(r, number); ok {
+		return v, nil
+	}
+	if depth <= 0 {
+		return nil, errDepth
+	}
+	if number != cborTagSelf {
+		r.note("CBOR tag %d", number)
+	}
+	v, isBreak, err := c.value(r, depth-1)
+	if isBreak {
+		err = errShort
+	}
+	return v, err
 }
 
 func (c *binaryCodec) text(r *reader, n int) (string, error) {
 	b, err := c.chunks(r, n, text)
-	switch {
-	case err != nil:
+	if err != nil || r.skim {
 		return "", err
-	case !utf8.Valid(b):
-		return "", errUTF8
-	case r.skim:
-		return "", nil
 	}
 	return string(b), nil
 }
@@ -89,11 +112,11 @@ func (c *binaryCodec) bytes(r *reader, n int) ([]byte, error) {
 	return append([]byte{}, b...), nil
 }
 
-// chunks reads n bytes, or chunks of the same kind up to an end mark. What it
-// returns may still belong to the message.
+// chunks reads n bytes, or chunks of the same kind up to an end mark. Text is UTF-8 in
+// each chunk. What it returns may still belong to the message.
 func (c *binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
 	if n >= 0 {
-		return r.take(n)
+		return takeString(r, n, k)
 	}
 	whole := []byte{}
 	for {
@@ -107,12 +130,22 @@ func (c *binaryCodec) chunks(r *reader, n int, k kind) ([]byte, error) {
 		if h.kind != k || h.n < 0 {
 			return nil, errShort
 		}
-		b, err := r.take(h.n)
+		b, err := takeString(r, h.n, k)
 		if err != nil {
 			return nil, err
 		}
-		whole = append(whole, b...)
+		if !r.skim {
+			whole = append(whole, b...)
+		}
 	}
+}
+
+func takeString(r *reader, n int, k kind) ([]byte, error) {
+	b, err := r.take(n)
+	if err == nil && k == text && !utf8.Valid(b) {
+		err = errUTF8
+	}
+	return b, err
 }
 
 func (c *binaryCodec) list(r *reader, n, depth int) ([]any, error) {
@@ -144,16 +177,17 @@ func (c *binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
 		d = make(map[string]any, min(max(n, 0), 16))
 	}
 	for i := 0; n < 0 || i < n; i++ {
-		k, isBreak, err := c.value(r, 0)
+		at := r.pos
+		h, err := c.head(r)
 		if err != nil {
 			return nil, err
 		}
-		if isBreak && n < 0 {
+		if h.kind == breakEnd && n < 0 {
 			return d, nil
 		}
-		key, ok := k.(string)
-		if !ok || isBreak {
-			return nil, errKey
+		key, err := c.key(r, h, at, depth)
+		if err != nil {
+			return nil, err
 		}
 		v, isBreak, err := c.value(r, depth)
 		if err != nil {
@@ -306,16 +340,36 @@ func (e *binaryElements) skip() error {
 	return err
 }
 
-func (e *binaryElements) raw() ([]byte, any, error) {
-	at := e.r.pos
-	e.r.skim, e.r.odd = true, false
-	empty, err := e.value()
-	e.r.skim = false
-	encoded := e.r.data[at:e.r.pos:len(e.r.data)]
-	if err == nil && e.r.odd {
-		encoded, err = again(e.c, encoded, e.depth)
+func (e *binaryElements) raw() (rawElement, error) {
+	depth := e.depth
+	defer func() { e.depth, e.r.skim = depth, false }()
+	e.r.skim, e.r.foreign = true, ""
+	if err := e.untag(); err != nil {
+		return rawElement{}, err
 	}
-	return encoded, empty, err
+	at := e.r.pos
+	empty, err := e.value()
+	return rawElement{e.r.data[at:e.r.pos:len(e.r.data)], empty, e.r.foreign}, err
+}
+
+// untag skips the tags of an element: an argument list that is tagged is none to a
+// receiver, which would take it for a breach of the protocol.
+func (e *binaryElements) untag() error {
+	for {
+		at := e.r.pos
+		h, err := e.c.f.head(&e.r)
+		if err != nil {
+			return err
+		}
+		if _, isNumber := e.c.taggedNumber(&e.r, h.bits); h.kind != tag || isNumber {
+			e.r.pos = at
+			return nil
+		}
+		e.r.values++
+		if e.depth--; e.depth < 0 {
+			return errDepth
+		}
+	}
 }
 
 // as gives an element its type.

@@ -1,9 +1,11 @@
 package transport
 
-import "math"
+import (
+	"math"
+	"math/big"
+)
 
-// cborFormat is RFC 8949, without what a WAMP value cannot hold: bignums and
-// simple values other than false, true, null and undefined. Tags are skipped.
+// cborFormat is RFC 8949.
 type cborFormat struct{}
 
 // Major types, RFC 8949 section 3.1.
@@ -41,15 +43,13 @@ func (cborFormat) head(r *reader) (head, error) {
 	case cborUint:
 		return uintHead(arg), nil
 	case cborNegative:
-		if arg > math.MaxInt64 {
-			return head{}, errInteger
+		if arg > math.MaxInt64 { // below -2^63
+			f, _ := new(big.Int).Not(new(big.Int).SetUint64(arg)).Float64()
+			return floatHead(f), nil
 		}
 		return intHead(-1 - int64(arg)), nil
 	case cborTag:
-		if arg == 2 || arg == 3 { // bignums, RFC 8949 section 3.4.3
-			return head{}, errInteger
-		}
-		return head{kind: wrapper}, nil
+		return head{kind: tag, bits: arg}, nil
 	}
 	if arg > uint64(len(r.data)-r.pos) {
 		return head{}, errShort
@@ -75,6 +75,12 @@ func cborArgument(r *reader, info byte) (uint64, error) {
 
 func cborSimpleValue(r *reader, info byte) (head, error) {
 	switch info {
+	case 24:
+		v, err := r.number(1)
+		if err == nil && v < 32 {
+			err = errShort
+		}
+		return head{kind: simple, bits: v}, err
 	case 20, 21:
 		return boolHead(info == 21), nil
 	case 22, 23:
@@ -90,6 +96,9 @@ func cborSimpleValue(r *reader, info byte) (head, error) {
 		return head{kind: float, bits: v}, err
 	case 31:
 		return head{kind: breakEnd}, nil
+	}
+	if info < 20 {
+		return head{kind: simple, bits: uint64(info)}, nil
 	}
 	return head{}, errShort
 }

@@ -28,23 +28,33 @@ func (jsonCodec) Decode(data []byte, depth int) (any, error) {
 	return v, nil
 }
 
-// Number gives a JSON number its type: an integer stays one, exactly, or is
-// refused when it exceeds 64 bits.
+// Number gives a JSON number that a user has written its type: an integer stays one,
+// exactly, or is refused when it exceeds 64 bits.
 func Number(s string) (any, error) {
-	if !strings.ContainsAny(s, ".eE") {
-		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-			return i, nil
-		}
-		if u, err := strconv.ParseUint(s, 10, 64); err == nil {
-			return u, nil
-		}
+	v := number(s)
+	f, isFloat := v.(float64)
+	switch {
+	case isFloat && !strings.ContainsAny(s, ".eE"):
 		return nil, fmt.Errorf("%w: %.40s", errInteger, s)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
+	case isFloat && math.IsInf(f, 0):
 		return nil, fmt.Errorf("number out of range: %.40s", s)
 	}
-	return f, nil
+	return v, nil
+}
+
+// number gives a JSON number that was received its type: an integer beyond 64 bits
+// becomes a float, and what no float holds infinity, as in JavaScript.
+func number(s string) any {
+	if !strings.ContainsAny(s, ".eE") {
+		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return i
+		}
+		if u, err := strconv.ParseUint(s, 10, 64); err == nil {
+			return u
+		}
+	}
+	f, _ := strconv.ParseFloat(s, 64)
+	return f
 }
 
 func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {

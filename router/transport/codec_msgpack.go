@@ -2,7 +2,7 @@ package transport
 
 import "math"
 
-// msgpackFormat is the MessagePack specification without extension types.
+// msgpackFormat is the MessagePack specification.
 type msgpackFormat struct{}
 
 func (msgpackFormat) head(r *reader) (head, error) {
@@ -44,13 +44,46 @@ func msgpackRest(r *reader, c byte) (head, error) {
 		v, err := r.number(8)
 		return head{kind: float, bits: v}, err
 	}
+	if c >= 0xd4 && c <= 0xd8 { // fixext 1..16
+		return msgpackExtensionHead(r, 1<<(c-0xd4))
+	}
 	for _, s := range msgpackSizes {
-		if c == s.code {
-			n, err := r.length(s.width)
-			return head{kind: s.kind, n: n}, err
+		if c != s.code {
+			continue
 		}
+		n, err := r.length(s.width)
+		if err == nil && s.kind == extension {
+			return msgpackExtensionHead(r, n)
+		}
+		return head{kind: s.kind, n: n}, err
 	}
 	return head{}, errShort
+}
+
+// msgpackExtensionHead reads the type of an extension of n bytes.
+func msgpackExtensionHead(r *reader, n int) (head, error) {
+	b, err := r.take(1)
+	if err != nil {
+		return head{}, err
+	}
+	return head{kind: extension, n: n, bits: uint64(int8(b[0]))}, nil
+}
+
+// msgpackExtension reads the bytes of an extension. Encoders of JavaScript write
+// undefined as type 0 with a zero byte: that is null.
+func msgpackExtension(r *reader, h head) (any, error) {
+	b, err := r.take(h.n)
+	if err != nil {
+		return nil, err
+	}
+	r.note("MessagePack extension type %d", int8(h.bits))
+	switch {
+	case h.bits == 0 && string(b) == "\x00":
+		return nil, nil
+	case r.skim:
+		return h.kind, nil
+	}
+	return append([]byte{}, b...), nil
 }
 
 // msgpackSizes lists the heads with a length of their own, narrow ones first.
@@ -63,6 +96,7 @@ var msgpackSizes = []struct {
 	{text, 0xd9, 1}, {text, 0xda, 2}, {text, 0xdb, 4},
 	{list, 0xdc, 2}, {list, 0xdd, 4},
 	{dict, 0xde, 2}, {dict, 0xdf, 4},
+	{extension, 0xc7, 1}, {extension, 0xc8, 2}, {extension, 0xc9, 4},
 }
 
 func msgpackSized(r *reader, k kind, n int) (head, error) {

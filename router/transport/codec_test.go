@@ -117,8 +117,8 @@ func TestCBORVectors(t *testing.T) {
 		expect(t, CBOR, in, want)
 	}
 	rejects(t, CBOR, map[string]string{
-		"bignum": "c249010000000000000000", "below -2^63": "3bffffffffffffffff", "reserved": "1c", "break alone": "ff",
-		"break as a value": "8201ff", "simple": "f818", "int key": "a10102", "bad UTF-8": "61ff", "chunk of another kind": "5f6161ff",
+		"reserved": "1c", "break alone": "ff",
+		"break as a value": "8201ff", "simple": "f818", "bad UTF-8": "61ff", "chunk of another kind": "5f6161ff",
 		"text that promises 4 GiB": "7affffffff", "list that promises 2^64": "9bffffffffffffffff", "tag without a value": "c0",
 		"odd dict": "bf6161ff", "indefinite tag": "df",
 	})
@@ -137,13 +137,13 @@ func TestMsgPackVectors(t *testing.T) {
 		expect(t, MsgPack, in, want)
 	}
 	rejects(t, MsgPack, map[string]string{
-		"never used": "c1", "ext": "d40100", "int key": "810102", "bad UTF-8": "a1ff",
+		"never used": "c1", "bad UTF-8": "a1ff", "ext cut off": "d401", "ext without a type": "c700", "ext longer than the message": "c7050100",
 		"list that promises 4 Gi": "ddffffffff", "text that promises 4 GiB": "dbffffffff",
 	})
 }
 
 func TestJSONRefusals(t *testing.T) {
-	for _, in := range []string{"", "01", "[1,]", "{\"a\"}", "[1]x", "18446744073709551616", "1e999", "\"\xff\"", "[1", "nul"} {
+	for _, in := range []string{"", "01", "[1,]", "{\"a\"}", "[1]x", "\"\xff\"", "[1", "nul"} {
 		if got, err := JSON.Decode([]byte(in), testDepth); err == nil {
 			t.Errorf("%q decodes to %v", in, got)
 		}
@@ -212,6 +212,11 @@ func fuzzCodec(f *testing.F, c Codec, check func(t *testing.T, data []byte, v an
 			f.Fatal(err)
 		}
 		f.Add(data)
+	}
+	for _, row := range foreignValues {
+		if row.codec == c {
+			f.Add(row.bytes(f))
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = decode(c, data, testDepth)
@@ -291,7 +296,7 @@ func typed(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
-		return Number(v.String())
+		return number(v.String()), nil
 	case string:
 		return fromText(v), nil
 	case []any:

@@ -159,7 +159,10 @@ func read(e elements, p any) error {
 		*p, err = e.text()
 	case *wamp.List:
 		var v any
-		if v, err = e.value(); v != nil {
+		v, err = e.value()
+		if b, isBytes := v.([]byte); isBytes { // a payload that the router did not look into
+			*p = wamp.List{b}
+		} else if v != nil {
 			*p, err = as[[]any](v, err)
 		}
 	case *wamp.Dict:

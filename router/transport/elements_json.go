@@ -67,9 +67,9 @@ func (e *jsonElements) skip() error {
 	return err
 }
 
-func (e *jsonElements) raw() ([]byte, any, error) {
+func (e *jsonElements) raw() (rawElement, error) {
 	if err := e.begin(); err != nil {
-		return nil, nil, err
+		return rawElement{}, err
 	}
 	at := e.r.pos
 	e.r.skim, e.r.odd = true, false
@@ -79,5 +79,5 @@ func (e *jsonElements) raw() ([]byte, any, error) {
 	if err == nil && e.r.odd {
 		encoded, err = again(JSON, encoded, e.depth)
 	}
-	return encoded, empty, err
+	return rawElement{encoded: encoded, empty: empty}, err
 }

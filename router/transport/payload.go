@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ type Payload struct {
 	depth int
 	count int    // elements of the message in raw, up to 2
 	raw   []byte // as they stand in the message
+
+	foreign string // names a value that only codec has, "" if there is none
+	opaque  bool   // raw is a byte string in the place of the arguments
 
 	carrier [1]any   // what Arguments points to
 	inline  [40]byte // where raw is, if it is short
@@ -48,6 +52,21 @@ func PayloadOf(msg wamp.Message) *Payload {
 
 // Empty reports whether there are no arguments.
 func (p *Payload) Empty() bool { return p.count == 0 }
+
+// Portable reports whether every serializer can represent the payload. If not, Prepare
+// says which receivers it is not for.
+func (p *Payload) Portable() bool { return p.foreign == "" }
+
+// unsupported is an *UnsupportedValueError where c cannot represent the payload.
+func (p *Payload) unsupported(c Codec) error {
+	switch {
+	case p.opaque:
+		return &UnsupportedValueError{Value: p.foreign}
+	case p.foreign != "" && p.codec != c:
+		return &UnsupportedValueError{Serializer: c.Name(), Value: p.foreign}
+	}
+	return nil
+}
 
 // shortBytes is how long a payload may be to be encoded anywhere, in bytes.
 const shortBytes = 4 << 10
@@ -80,6 +99,8 @@ func arguments(msg wamp.Message) (args *wamp.List, kwargs *wamp.Dict) {
 		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Call:
 		return &m.Arguments, &m.ArgumentsKw
+	case *wamp.Event:
+		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Yield:
 		return &m.Arguments, &m.ArgumentsKw
 	case *wamp.Error:
@@ -104,12 +125,13 @@ func (d *decoder) payload(whole int, own bool) (wamp.List, error) {
 		if !more {
 			break
 		}
-		encoded, empty, err := d.elements.raw()
+		e, err := d.elements.raw()
 		if err != nil {
 			return nil, err
 		}
+		p.foreign = cmp.Or(p.foreign, e.foreign)
 		// Not for a few bytes of much: what is counted is what is held.
-		if !p.add(encoded, empty, own && 2*cap(encoded) >= whole) {
+		if !p.add(e.encoded, e.empty, own && 2*cap(e.encoded) >= whole) {
 			return nil, errType
 		}
 	}
@@ -133,7 +155,10 @@ func (p *Payload) add(encoded []byte, empty any, own bool) bool {
 			return false
 		}
 	default:
-		return false
+		if p.count != 0 || !isBytes(p.codec, encoded) {
+			return false
+		}
+		p.opaque, p.foreign = true, "a byte string in the place of the arguments"
 	}
 	switch {
 	case p.count == 0 && own:
@@ -151,12 +176,22 @@ func (p *Payload) add(encoded []byte, empty any, own bool) bool {
 	return true
 }
 
+// isBytes reports whether a value is a byte string.
+func isBytes(c Codec, encoded []byte) bool {
+	v, err := c.Decode(encoded, 1)
+	_, is := v.([]byte)
+	return err == nil && is
+}
+
 // follows reports whether b stands right behind a, in the same memory.
 func follows(a, b []byte) bool {
 	return cap(a) > len(a) && len(b) > 0 && &a[:len(a)+1][len(a)] == &b[0]
 }
 
 func (p *Payload) decode() (args wamp.List, kwargs wamp.Dict, err error) {
+	if p.opaque {
+		return nil, nil, p.unsupported(p.codec)
+	}
 	e := p.codec.newElements()
 	whole := p.codec.closeList(append(p.codec.openList(nil, p.count), p.raw...))
 	if err := e.open(whole, p.depth, 0); err != nil || p.count == 0 {
@@ -172,6 +207,9 @@ func (p *Payload) decode() (args wamp.List, kwargs wamp.Dict, err error) {
 
 // in is the payload in the serializer c.
 func (p *Payload) in(c Codec) (*Payload, error) {
+	if err := p.unsupported(c); err != nil {
+		return nil, err
+	}
 	if p.codec == c {
 		return p, nil
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,11 +165,14 @@ func (p *Peer) queue(msg wamp.Message) {
 	}
 }
 
-// Deliver queues an event. Where it cannot be queued, the session ends. It reports
-// whether the event was queued.
+// Deliver queues an event. Where it cannot be queued, the session ends, unless the
+// event is one that its serializer cannot say: whoever publishes asks Prepare before,
+// and this is a session that has subscribed since. It reports whether the event was
+// queued.
 func (p *Peer) Deliver(msg *Event) bool {
 	err := p.put(msg)
-	if err != nil && err != ErrClosed {
+	_, unsupported := errors.AsType[*UnsupportedValueError](err)
+	if err != nil && err != ErrClosed && !unsupported {
 		p.cut(asFault(err, msg))
 	}
 	return err == nil

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,7 +18,7 @@ type jsonReader struct {
 	pos    int
 	values int
 	skim   bool
-	odd    bool // there are escapes of what may be half a character
+	odd    bool // there are escapes of what may be half a character, or infinite numbers
 }
 
 // next is the byte that the next value, or what stands between two, begins with;
@@ -94,14 +96,15 @@ func (r *jsonReader) value(depth int) (any, error) {
 	case 'n':
 		return nil, r.literal("null")
 	}
-	n, err := r.number()
+	n, exp, err := r.number()
 	if err != nil {
 		return nil, err
 	}
-	if r.skim && isShort(n) { // else it may be out of range
-		return integer, nil
+	if r.skim {
+		r.odd = r.odd || isInfinite(n, exp)
+		return float, nil
 	}
-	return Number(string(n))
+	return number(string(n)), nil
 }
 
 func (r *jsonReader) list(depth int) ([]any, error) {
@@ -223,8 +226,8 @@ func (r *jsonReader) escape() error {
 	return nil
 }
 
-// number reads a number, RFC 8259 section 6.
-func (r *jsonReader) number() ([]byte, error) {
+// number reads a number, RFC 8259 section 6. exp is where its exponent stands, or 0.
+func (r *jsonReader) number() (n []byte, exp int, err error) {
 	begin := r.pos
 	digits := func() bool {
 		from := r.pos
@@ -246,18 +249,32 @@ func (r *jsonReader) number() ([]byte, error) {
 		whole = digits()
 	}
 	if whole && is("eE") {
+		exp = r.pos - begin
 		is("+-")
 		whole = digits()
 	}
 	if !whole {
-		return nil, r.unexpected()
+		return nil, 0, r.unexpected()
 	}
-	return r.data[begin:r.pos], nil
+	return r.data[begin:r.pos], exp, nil
 }
 
-// isShort reports whether a number is surely in range: 18 digits are less than 2^63.
-func isShort(number []byte) bool {
-	return len(number) <= 18 && !strings.ContainsAny(string(number), ".eE")
+// isInfinite reports whether a number with its exponent at exp exceeds what a float
+// holds, about 1.8e308: many decoders refuse it.
+func isInfinite(n []byte, exp int) bool {
+	whole, power := len(n), 0
+	if exp > 0 {
+		var err error
+		if power, err = strconv.Atoi(string(n[exp:])); err != nil {
+			power = math.MaxInt16
+		}
+		whole = exp - 1
+	}
+	if power <= 308 && whole+power <= 308 {
+		return false
+	}
+	_, err := strconv.ParseFloat(string(n), 64)
+	return err != nil
 }
 
 // fromText is what a text says: bytes, or itself. What is no base64 is text: an
