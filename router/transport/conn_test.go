@@ -292,7 +292,7 @@ func TestFrameOfTheLimit(t *testing.T) {
 
 func TestGarbageGetsAbort(t *testing.T) {
 	for name, payload := range map[string]string{
-		"not CBOR": "\xff", "empty": "", "not a message": "\x80", "message type 7": "\x83\x07\x01\xa0",
+		"not CBOR": "\xff", "empty": "", "not a message": "\x80", "message type -7": "\x83\x26\x01\xa0",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, client := accept(t, testLimits(), 15, nil)
