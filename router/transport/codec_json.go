@@ -1,13 +1,13 @@
 package transport
 
 import (
-	stdbytes "bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // jsonCodec is RFC 8259 with the WAMP convention for bytes: a string that
@@ -17,7 +17,10 @@ type jsonCodec struct{}
 func (jsonCodec) Name() string { return "json" }
 
 func (jsonCodec) Decode(data []byte, depth int) (any, error) {
-	r := &jsonReader{data: data}
+	var r jsonReader
+	if err := r.begin(data, 0); err != nil {
+		return nil, err
+	}
 	v, err := r.value(depth)
 	if err == nil {
 		err = r.ended()
@@ -63,7 +66,7 @@ func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
 	case []byte:
 		return c.Append(b, "\x00"+base64.StdEncoding.EncodeToString(v))
 	case float64:
-		return appendJSONFloat(b, v)
+		return appendJSONFloat(b, v), nil
 	case []any:
 		b = append(b, '[')
 		for i, e := range v {
@@ -105,26 +108,15 @@ func (c jsonCodec) Append(b []byte, v any) ([]byte, error) {
 // appendJSONFloat keeps a float a float: 80.0 is not sent as 80. JSON has no
 // NaN and no infinity; they become null, as in JavaScript, because an error
 // would let one publisher cut off every subscriber that speaks JSON.
-func appendJSONFloat(b []byte, v float64) ([]byte, error) {
+func appendJSONFloat(b []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return append(b, "null"...), nil
+		return append(b, "null"...)
 	}
-	b, err := appendJSON(b, v)
-	if err == nil && v == math.Trunc(v) && math.Abs(v) < 1e21 {
+	b = jsontext.AppendFloat(b, v, 64)
+	if v == math.Trunc(v) && math.Abs(v) < 1e21 {
 		b = append(b, ".0"...)
 	}
-	return b, err
-}
-
-// appendJSON adds a text or a float, without HTML escapes.
-func appendJSON(b []byte, v any) ([]byte, error) {
-	var out stdbytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return append(b, stdbytes.TrimSuffix(out.Bytes(), []byte("\n"))...), nil
+	return b
 }
 
 func (jsonCodec) openList(b []byte, _ int) []byte { return append(b, '[') }
@@ -134,11 +126,6 @@ func (jsonCodec) closeList(b []byte) []byte       { return append(b, ']') }
 func (jsonCodec) appendInt(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
 
 func (jsonCodec) appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			b, _ = appendJSON(b, s) // text always encodes
-			return b
-		}
-	}
-	return append(append(append(b, '"'), s...), '"')
+	b, _ = jsontext.AppendQuote(b, s) // what is not UTF-8 becomes U+FFFD
+	return b
 }

@@ -6,77 +6,49 @@ func (jsonCodec) newElements() elements { return &jsonElements{} }
 type jsonElements struct {
 	r     jsonReader
 	depth int
-	begun bool // an element was read
 	over  bool // the list has ended
 }
 
-func (e *jsonElements) close() { e.r = jsonReader{} }
+func (e *jsonElements) close() { e.r.forget() }
 
 func (e *jsonElements) open(data []byte, depth, spare int) error {
-	*e = jsonElements{r: jsonReader{data: data, values: 1 + spare}, depth: depth}
-	if e.r.next() != '[' {
+	e.depth, e.over = depth, false
+	if err := e.r.begin(data, 1+spare); err != nil {
+		return err
+	}
+	if e.r.tokens.PeekKind() != '[' {
 		return errNoList
 	}
-	e.r.pos++
-	return nil
+	_, err := e.r.tokens.ReadToken()
+	return err
 }
 
 func (e *jsonElements) more() (bool, error) {
 	if e.over {
 		return false, nil
 	}
-	switch c := e.r.next(); {
-	case c == ']':
-		e.r.pos++
-		e.over = true
-		return false, e.r.ended()
-	case e.begun && c != ',':
-		return false, e.r.unexpected()
+	if e.r.tokens.PeekKind() != ']' {
+		return true, nil
 	}
-	return true, nil
+	if _, err := e.r.tokens.ReadToken(); err != nil {
+		return false, failed(err)
+	}
+	e.over = true
+	return false, e.r.ended()
 }
 
-// begin goes to the next element.
-func (e *jsonElements) begin() error {
-	c := e.r.next()
-	if e.over || e.begun && c != ',' {
-		return e.r.unexpected()
-	}
-	if e.begun {
-		e.r.pos++
-		e.r.next()
-	}
-	e.begun = true
-	return nil
-}
-
-func (e *jsonElements) value() (any, error) {
-	if err := e.begin(); err != nil {
-		return nil, err
-	}
-	return e.r.value(e.depth)
-}
-
+func (e *jsonElements) value() (any, error)     { return e.r.value(e.depth) }
 func (e *jsonElements) integer() (int64, error) { return as[int64](e.value()) }
 func (e *jsonElements) text() (string, error)   { return as[string](e.value()) }
 
 func (e *jsonElements) skip() error {
-	e.r.skim = true
-	_, err := e.value()
-	e.r.skim = false
+	_, _, _, err := e.r.skim(e.depth)
 	return err
 }
 
 func (e *jsonElements) raw() (rawElement, error) {
-	if err := e.begin(); err != nil {
-		return rawElement{}, err
-	}
-	at := e.r.pos
-	e.r.skim, e.r.odd = true, false
-	empty, err := e.r.value(e.depth)
-	e.r.skim = false
-	encoded := e.r.data[at:e.r.pos:e.r.pos]
-	if err == nil && e.r.odd {
+	encoded, empty, odd, err := e.r.skim(e.depth)
+	if err == nil && odd {
 		encoded, err = again(JSON, encoded, e.depth)
 	}
 	return rawElement{encoded: encoded, empty: empty}, err

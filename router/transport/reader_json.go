@@ -3,66 +3,73 @@ package transport
 import (
 	stdbytes "bytes"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// jsonReader walks over the bytes of one message, as reader does. One that skims
-// checks them and builds nothing: what it returns has the right type and no content.
+// jsonReader walks over the tokens of one message.
 type jsonReader struct {
-	data   []byte
-	pos    int
-	values int
-	skim   bool
-	odd    bool // there are escapes of what may be half a character, or infinite numbers
+	data       []byte
+	in         stdbytes.Buffer // data, which tokens reads without a copy
+	tokens     jsontext.Decoder
+	values     int
+	surrogates bool // there may be escapes of surrogates
 }
 
-// next is the byte that the next value, or what stands between two, begins with;
-// 0, which begins nothing, is the end.
-func (r *jsonReader) next() byte {
-	for ; r.pos < len(r.data); r.pos++ {
-		switch c := r.data[r.pos]; c {
-		case ' ', '\t', '\n', '\r':
-		default:
-			return c
-		}
+// Options of the decoder. Names need not be unique: as in JavaScript, the last counts.
+// Half of a surrogate pair, which JavaScript writes as an escape, is taken only together
+// with bytes that are not UTF-8, so begin looks for these itself.
+var (
+	jsonStrict  = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
+	jsonLenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+)
+
+// begin starts with data, of which so many values count as read.
+func (r *jsonReader) begin(data []byte, values int) error {
+	r.data, r.values, r.surrogates = data, values, hasSurrogates(data)
+	r.in = *stdbytes.NewBuffer(data)
+	if !r.surrogates {
+		r.tokens.Reset(&r.in, jsonStrict...)
+		return nil
 	}
-	return 0
-}
-
-// unexpected is the error of what stands where it may not.
-func (r *jsonReader) unexpected() error {
-	if r.pos == len(r.data) {
-		return errShort
-	}
-	return fmt.Errorf("not JSON: byte %d is %#02x", r.pos, r.data[r.pos])
-}
-
-// ended is nil where nothing follows.
-func (r *jsonReader) ended() error {
-	if r.next(); r.pos < len(r.data) {
-		return errTrail
+	r.tokens.Reset(&r.in, jsonLenient...)
+	if !utf8.Valid(data) {
+		return errUTF8
 	}
 	return nil
 }
 
-// more reports whether an element follows, in a list or dict that end ends.
-func (r *jsonReader) more(first bool, end byte) (bool, error) {
-	switch c := r.next(); {
-	case c == end:
-		r.pos++
-		return false, nil
-	case first:
-		return true, nil
-	case c == ',':
-		r.pos++
-		return true, nil
+// forget keeps nothing of the message.
+func (r *jsonReader) forget() {
+	r.data, r.in = nil, stdbytes.Buffer{}
+	r.tokens.Reset(&r.in)
+}
+
+// failed is the error of a token that cannot be read. It repeats nothing that the
+// message says.
+func failed(err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errShort
 	}
-	return false, r.unexpected()
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("not JSON at byte %d", syntax.ByteOffset)
+	}
+	return err
+}
+
+// ended is nil where nothing follows.
+func (r *jsonReader) ended() error {
+	if _, err := r.tokens.ReadToken(); err != io.EOF {
+		return errTrail
+	}
+	return nil
 }
 
 func (r *jsonReader) count() error {
@@ -74,201 +81,170 @@ func (r *jsonReader) count() error {
 
 // value reads the next value.
 func (r *jsonReader) value(depth int) (any, error) {
-	c := r.next()
+	kind := r.tokens.PeekKind()
 	if err := r.count(); err != nil {
 		return nil, err
 	}
-	if (c == '[' || c == '{') && depth <= 0 {
-		return nil, errDepth
-	}
-	switch c {
-	case '[':
-		return r.list(depth - 1)
-	case '{':
+	switch kind {
+	case '[', '{':
+		if depth <= 0 {
+			return nil, errDepth
+		}
+		if _, err := r.tokens.ReadToken(); err != nil {
+			return nil, failed(err)
+		}
+		if kind == '[' {
+			return r.list(depth - 1)
+		}
 		return r.dict(depth - 1)
 	case '"':
 		s, err := r.text()
 		return fromText(s), err
-	case 't':
-		return true, r.literal("true")
-	case 'f':
-		return false, r.literal("false")
-	case 'n':
-		return nil, r.literal("null")
+	case '0':
+		n, err := r.tokens.ReadValue()
+		if err != nil {
+			return nil, failed(err)
+		}
+		return number(string(n)), nil
 	}
-	n, exp, err := r.number()
+	token, err := r.tokens.ReadToken()
 	if err != nil {
-		return nil, err
+		return nil, failed(err)
 	}
-	if r.skim {
-		r.odd = r.odd || isInfinite(n, exp)
-		return float, nil
+	switch token.Kind() {
+	case 't', 'f':
+		return token.Bool(), nil
+	case 'n':
+		return nil, nil
 	}
-	return number(string(n)), nil
+	return nil, errShort // the list ends here
 }
 
-func (r *jsonReader) list(depth int) ([]any, error) {
-	r.pos++
-	var l []any
-	if !r.skim {
-		l = []any{}
-	}
-	for first := true; ; first = false {
-		more, err := r.more(first, ']')
-		if !more || err != nil {
-			return l, err
-		}
+// list reads the rest of a list.
+func (r *jsonReader) list(depth int) (any, error) {
+	l := []any{}
+	for r.tokens.PeekKind() != ']' {
 		v, err := r.value(depth)
 		if err != nil {
 			return nil, err
 		}
-		if !r.skim {
-			l = append(l, v)
-		}
+		l = append(l, v)
 	}
+	_, err := r.tokens.ReadToken()
+	return l, err
 }
 
-func (r *jsonReader) dict(depth int) (map[string]any, error) {
-	r.pos++
-	var d map[string]any
-	if !r.skim {
-		d = map[string]any{}
-	}
-	for first := true; ; first = false {
-		more, err := r.more(first, '}')
-		if !more || err != nil {
-			return d, err
-		}
+// dict reads the rest of a dict.
+func (r *jsonReader) dict(depth int) (any, error) {
+	d := map[string]any{}
+	for r.tokens.PeekKind() != '}' {
 		if err := r.count(); err != nil {
 			return nil, err
-		}
-		if r.next() != '"' {
-			return nil, r.unexpected()
 		}
 		key, err := r.text()
 		if err != nil {
 			return nil, err
 		}
-		if r.next() != ':' {
-			return nil, r.unexpected()
-		}
-		r.pos++
-		v, err := r.value(depth)
-		if err != nil {
+		if d[key], err = r.value(depth); err != nil {
 			return nil, err
 		}
-		if !r.skim {
-			d[key] = v
-		}
 	}
+	_, err := r.tokens.ReadToken()
+	return d, err
 }
 
-func (r *jsonReader) literal(word string) error {
-	if !stdbytes.HasPrefix(r.data[r.pos:], []byte(word)) {
-		return r.unexpected()
-	}
-	r.pos += len(word)
-	return nil
-}
-
-// text reads a text, RFC 8259 section 7.
+// text reads a text, or the name of a member.
 func (r *jsonReader) text() (string, error) {
-	begin, escaped := r.pos, false
-	for r.pos++; r.pos < len(r.data); r.pos++ {
-		switch c := r.data[r.pos]; {
-		case c == '"':
-			r.pos++
-			inner := r.data[begin+1 : r.pos-1]
-			switch {
-			case !utf8.Valid(inner): // encoding/json would mend that silently
-				return "", errUTF8
-			case r.skim:
-				return "", nil
-			case !escaped:
-				return string(inner), nil
-			}
-			var s string
-			err := json.Unmarshal(r.data[begin:r.pos], &s)
-			return s, err
-		case c == '\\':
-			escaped = true
-			if err := r.escape(); err != nil {
-				return "", err
-			}
-		case c < ' ':
-			return "", r.unexpected()
-		}
+	quoted, err := r.tokens.ReadValue()
+	if err != nil {
+		return "", failed(err)
 	}
-	return "", errShort
+	if stdbytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	b, _ := jsontext.AppendUnquote(nil, quoted) // its error is of half a surrogate pair, which becomes U+FFFD
+	return string(b), nil
 }
 
-// escape goes to the last byte of an escape.
-func (r *jsonReader) escape() error {
-	r.pos++
-	switch {
-	case r.pos == len(r.data):
-		return errShort
-	case strings.IndexByte(`"\/bfnrt`, r.data[r.pos]) >= 0:
+// skim checks the next value as value does, and builds nothing: what it returns has
+// the right type and no content. It is odd if many decoders refuse it: if it has
+// infinite numbers, or the message escapes of what may be half a surrogate pair.
+func (r *jsonReader) skim(depth int) (encoded []byte, empty any, odd bool, err error) {
+	from, outside := int(r.tokens.InputOffset()), r.tokens.StackDepth()
+	before, odd := from, r.surrogates
+	for {
+		token, err := r.tokens.ReadToken()
+		if err != nil {
+			return nil, nil, false, failed(err)
+		}
+		inside, at := r.tokens.StackDepth()-outside, int(r.tokens.InputOffset())
+		kind := token.Kind()
+		if inside > depth {
+			return nil, nil, false, errDepth
+		}
+		if kind != ']' && kind != '}' {
+			if err := r.count(); err != nil {
+				return nil, nil, false, err
+			}
+		}
+		if kind == '0' && at-before >= len("9e308") {
+			odd = odd || isInfinite(between(r.data[before:at]))
+		}
+		if before == from {
+			empty = emptyOf(kind)
+		}
+		if before = at; inside <= 0 {
+			break
+		}
+	}
+	if r.tokens.StackDepth() < outside {
+		return nil, nil, false, errShort
+	}
+	return between(r.data[from:before]), empty, odd, nil
+}
+
+// between cuts off what stands before a value: a comma or colon, and blanks.
+func between(b []byte) []byte {
+	b = stdbytes.TrimLeft(b, " \t\r\n,:")
+	return b[:len(b):len(b)]
+}
+
+// emptyOf is a value of the type of what begins with a token.
+func emptyOf(kind jsontext.Kind) any {
+	switch kind {
+	case '[':
+		return []any(nil)
+	case '{':
+		return map[string]any(nil)
+	case 'n':
 		return nil
-	case r.data[r.pos] != 'u':
-		return r.unexpected()
+	case '"':
+		return ""
 	}
-	for i := range 4 {
-		r.pos++
-		switch {
-		case r.pos == len(r.data):
-			return errShort
-		case strings.IndexByte("0123456789abcdefABCDEF", r.data[r.pos]) < 0:
-			return r.unexpected()
-		}
-		r.odd = r.odd || i == 0 && r.data[r.pos]|' ' == 'd'
-	}
-	return nil
+	return float
 }
 
-// number reads a number, RFC 8259 section 6. exp is where its exponent stands, or 0.
-func (r *jsonReader) number() (n []byte, exp int, err error) {
-	begin := r.pos
-	digits := func() bool {
-		from := r.pos
-		for r.pos < len(r.data) && r.data[r.pos] >= '0' && r.data[r.pos] <= '9' {
-			r.pos++
-		}
-		return r.pos > from
+// hasSurrogates reports whether there may be escapes of surrogates.
+func hasSurrogates(encoded []byte) bool {
+	if stdbytes.IndexByte(encoded, '\\') < 0 {
+		return false
 	}
-	is := func(any string) bool {
-		found := r.pos < len(r.data) && strings.IndexByte(any, r.data[r.pos]) >= 0
-		if found {
-			r.pos++
-		}
-		return found
-	}
-	is("-")
-	whole := is("0") || digits()
-	if whole && is(".") {
-		whole = digits()
-	}
-	if whole && is("eE") {
-		exp = r.pos - begin
-		is("+-")
-		whole = digits()
-	}
-	if !whole {
-		return nil, 0, r.unexpected()
-	}
-	return r.data[begin:r.pos], exp, nil
+	return stdbytes.Contains(encoded, []byte(`\ud`)) || stdbytes.Contains(encoded, []byte(`\uD`))
 }
 
-// isInfinite reports whether a number with its exponent at exp exceeds what a float
-// holds, about 1.8e308: many decoders refuse it.
-func isInfinite(n []byte, exp int) bool {
+// isInfinite reports whether a number exceeds what a float holds, about 1.8e308: many
+// decoders refuse it.
+func isInfinite(n []byte) bool {
 	whole, power := len(n), 0
-	if exp > 0 {
-		var err error
-		if power, err = strconv.Atoi(string(n[exp:])); err != nil {
-			power = math.MaxInt16
+	for i, c := range n {
+		if c|' ' == 'e' {
+			var err error
+			if power, err = strconv.Atoi(string(n[i+1:])); err != nil {
+				power = math.MaxInt16
+			}
+			whole = i
+			break
 		}
-		whole = exp - 1
 	}
 	if power <= 308 && whole+power <= 308 {
 		return false
