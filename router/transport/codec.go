@@ -98,8 +98,11 @@ type format interface {
 	appendInt(b []byte, v int64) []byte
 	appendUint(b []byte, v uint64) []byte
 	appendFloat(b []byte, v float64) []byte
-	// appendHead opens a text, bytes, list or dict of n bytes or elements.
-	appendHead(b []byte, k kind, n int) []byte
+	appendText(b []byte, s string) []byte
+	appendBytes(b []byte, v []byte) []byte
+	// appendList and appendDict open a list of n values and a dict of n pairs.
+	appendList(b []byte, n int) []byte
+	appendDict(b []byte, n int) []byte
 }
 
 type kind int

@@ -65,7 +65,7 @@ func (c *binaryCodec) content(r *reader, h head, depth int) (any, error) {
 	case tag:
 		return c.tagged(r, h.bits, depth)
 	case extension:
-		return msgpackExtension(r, h)
+		return extensionBytes(r, h)
 	case simple:
 		r.note("CBOR simple value %d", h.bits)
 		return nil, nil
@@ -218,11 +218,11 @@ func (c *binaryCodec) Append(b []byte, v any) ([]byte, error) {
 	case float64:
 		return f.appendFloat(b, v), nil
 	case string:
-		return c.appendText(b, v), nil
+		return f.appendText(b, v), nil
 	case []byte:
-		return append(f.appendHead(b, bytes, len(v)), v...), nil
+		return f.appendBytes(b, v), nil
 	case []any:
-		b = f.appendHead(b, list, len(v))
+		b = f.appendList(b, len(v))
 		for _, e := range v {
 			if b, err = c.Append(b, e); err != nil {
 				return nil, err
@@ -230,9 +230,9 @@ func (c *binaryCodec) Append(b []byte, v any) ([]byte, error) {
 		}
 		return b, nil
 	case map[string]any:
-		b = f.appendHead(b, dict, len(v))
+		b = f.appendDict(b, len(v))
 		for k, e := range v {
-			if b, err = c.Append(c.appendText(b, k), e); err != nil {
+			if b, err = c.Append(f.appendText(b, k), e); err != nil {
 				return nil, err
 			}
 		}
@@ -241,15 +241,12 @@ func (c *binaryCodec) Append(b []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("a %T cannot travel in a WAMP message", v)
 }
 
-func (c *binaryCodec) openList(b []byte, n int) []byte { return c.f.appendHead(b, list, n) }
+func (c *binaryCodec) openList(b []byte, n int) []byte { return c.f.appendList(b, n) }
 func (*binaryCodec) appendNext(b []byte) []byte        { return b }
 func (*binaryCodec) closeList(b []byte) []byte         { return b }
 
-func (c *binaryCodec) appendInt(b []byte, v int64) []byte { return c.f.appendInt(b, v) }
-
-func (c *binaryCodec) appendText(b []byte, s string) []byte {
-	return append(c.f.appendHead(b, text, len(s)), s...)
-}
+func (c *binaryCodec) appendInt(b []byte, v int64) []byte   { return c.f.appendInt(b, v) }
+func (c *binaryCodec) appendText(b []byte, s string) []byte { return c.f.appendText(b, s) }
 
 func (c *binaryCodec) newElements() elements { return &binaryElements{c: c} }
 

@@ -57,11 +57,8 @@ func (cborFormat) head(r *reader) (head, error) {
 	return head{kind: cborSized[major], n: int(arg)}, nil
 }
 
-// What has a length, both ways.
-var (
-	cborSized = [...]kind{cborBytes: bytes, cborText: text, cborList: list, cborDict: dict}
-	cborMajor = [...]int{bytes: cborBytes, text: cborText, list: cborList, dict: cborDict}
-)
+// cborSized are the kinds that have a length.
+var cborSized = [...]kind{cborBytes: bytes, cborText: text, cborList: list, cborDict: dict}
 
 func cborArgument(r *reader, info byte) (uint64, error) {
 	switch {
@@ -146,9 +143,16 @@ func (cborFormat) appendFloat(b []byte, v float64) []byte {
 	return appendNumber(append(b, cborSimple<<5|27), math.Float64bits(v), 8)
 }
 
-func (cborFormat) appendHead(b []byte, k kind, n int) []byte {
-	return appendCBORHead(b, cborMajor[k], uint64(n))
+func (cborFormat) appendText(b []byte, s string) []byte {
+	return append(appendCBORHead(b, cborText, uint64(len(s))), s...)
 }
+
+func (cborFormat) appendBytes(b []byte, v []byte) []byte {
+	return append(appendCBORHead(b, cborBytes, uint64(len(v))), v...)
+}
+
+func (cborFormat) appendList(b []byte, n int) []byte { return appendCBORHead(b, cborList, uint64(n)) }
+func (cborFormat) appendDict(b []byte, n int) []byte { return appendCBORHead(b, cborDict, uint64(n)) }
 
 func appendCBORHead(b []byte, major int, arg uint64) []byte {
 	m := byte(major << 5)

@@ -69,6 +69,23 @@ func (c *binaryCodec) taggedKey(r *reader, number uint64, depth int) (string, er
 	return c.key(r, h, at, depth-1)
 }
 
+// extensionBytes reads the bytes of a MessagePack extension. Encoders of JavaScript write
+// undefined as type 0 with a zero byte: that is null.
+func extensionBytes(r *reader, h head) (any, error) {
+	b, err := r.take(h.n)
+	if err != nil {
+		return nil, err
+	}
+	r.note("MessagePack extension type %d", int8(h.bits))
+	switch {
+	case h.bits == 0 && string(b) == "\x00":
+		return nil, nil
+	case r.skim:
+		return h.kind, nil
+	}
+	return append([]byte{}, b...), nil
+}
+
 // keyText is the text that stands for a key of another type: that of JSON, and for
 // bytes what a JSON text of them says.
 func keyText(v any) string {

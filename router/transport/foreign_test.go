@@ -113,7 +113,7 @@ func arguments1(c Codec, x []byte) []byte {
 	if c == JSON {
 		return append(append(append(b, `{"k":`...), x...), '}')
 	}
-	b = c.(*binaryCodec).f.appendHead(b, dict, 1)
+	b = c.(*binaryCodec).f.appendDict(b, 1)
 	return append(c.appendText(b, "k"), x...)
 }
 
