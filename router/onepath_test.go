@@ -350,3 +350,48 @@ func TestAbortIsNotAnswered(t *testing.T) {
 		b.alive()
 	})
 }
+
+// What only one serializer can say goes as it is to a session that speaks it. To any
+// other, numbers become floats, and the rest is an error for the sender: nobody loses
+// a session, and an event that somebody could not read goes to nobody.
+func TestForeignValues(t *testing.T) {
+	b := start(t)
+	same, other := b.stranger(ways[0], transport.CBOR), b.stranger(ways[0], transport.JSON)
+	for _, w := range []*wild{same, other} {
+		w.ask(wamp.SUBSCRIBED, wamp.SUBSCRIBE, 1, none, "org.t.foreign")
+	}
+	json := b.stranger(ways[0], transport.JSON)
+	json.write(rawsocketFrame(nil, []byte(`[16,1,{"acknowledge":true},"org.t.foreign",[100000000000000000000,18446744073709551615]]`)))
+	if m := json.hear(); kindOf(m) != wamp.PUBLISHED {
+		t.Errorf("got %v, want PUBLISHED", m)
+	}
+	if got := same.hear()[4].([]any); got[0] != 1e20 || got[1] != uint64(18446744073709551615) {
+		t.Errorf("the CBOR subscriber gets %v, want a float", got)
+	}
+	if got := other.hear(); kindOf(got) != wamp.EVENT {
+		t.Errorf("the JSON subscriber gets %v", got)
+	}
+	cbor := b.stranger(ways[0], transport.CBOR)
+	integerKey := append([]byte{0x85, byte(wamp.PUBLISH), 1, 0xa1, 0x6b}, "acknowledge\xf5\x6dorg.t.foreign\x81\xa1\x01\x02"...)
+	cbor.write(rawsocketFrame(nil, integerKey))
+	if m := cbor.hear(); kindOf(m) != wamp.ERROR || m[4] != wire.ErrInvalidArgument {
+		t.Errorf("got %v, want ERROR %s", m, wire.ErrInvalidArgument)
+	}
+	json.ask(wamp.PUBLISHED, wamp.PUBLISH, 2, ack, "org.t.foreign", wamp.List{"after"})
+	for _, w := range []*wild{same, other} {
+		if m := w.hear(); fmt.Sprint(m[4]) != "[after]" {
+			t.Errorf("got %v, want the event after", m)
+		}
+	}
+	for i, uri := range []string{"org.t.echo", "org.deskconn.test.set"} { // a JSON callee, and the daemon's own
+		if i == 0 {
+			other.ask(wamp.REGISTERED, wamp.REGISTER, 2, none, uri)
+		}
+		call := append([]byte{0x85, 0x18, byte(wamp.CALL), byte(i + 2), 0xa0, 0x78, byte(len(uri))}, uri+"\x81\xa1\x01\x02"...)
+		cbor.write(rawsocketFrame(nil, call))
+		if m := cbor.hear(); kindOf(m) != wamp.ERROR || m[4] != wire.ErrInvalidArgument {
+			t.Errorf("a call to %s: got %v, want ERROR %s", uri, m, wire.ErrInvalidArgument)
+		}
+	}
+	b.alive()
+}

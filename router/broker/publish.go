@@ -59,25 +59,27 @@ const eventBytes = 32
 // prepare encodes the payload for each serializer that a subscriber needs, before the
 // subscriptions are locked for the delivery: encoding may take long, and fail.
 func (b *Broker) prepare(m *wamp.Publish) error {
-	if transport.PayloadOf(m).Short() {
+	payload := transport.PayloadOf(m)
+	if payload.Short() && payload.Portable() {
 		return nil
 	}
-	for next := b.unprepared(m); next != nil; next = b.unprepared(m) {
-		if err := next.Prepare(m); err != nil {
+	for _, p := range b.unprepared(m, !payload.Portable()) {
+		if err := p.Prepare(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unprepared is a subscriber whose serializer the payload is not encoded for.
-func (b *Broker) unprepared(m *wamp.Publish) (found *transport.Peer) {
+// unprepared are the subscribers whose serializer the payload is not encoded for, or
+// all of them.
+func (b *Broker) unprepared(m *wamp.Publish, all bool) (found []*transport.Peer) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	look := func(all []subscriber) {
-		for _, to := range all {
-			if found == nil && !to.peer.Prepared(m) {
-				found = to.peer
+	look := func(some []subscriber) {
+		for _, to := range some {
+			if all || !to.peer.Prepared(m) {
+				found = append(found, to.peer)
 			}
 		}
 	}

@@ -120,5 +120,9 @@ func (c *call) answer(by *Session, msg wamp.Message, last bool) {
 
 // unanswerable says to a caller why it does not get a result.
 func unanswerable(request wamp.ID, err error) wamp.Message {
-	return transport.Refuse(&wamp.Call{}, request, wire.ErrLimit, "the result cannot be delivered: "+err.Error())
+	uri := wire.ErrLimit
+	if isUnsupported(err) {
+		uri = wire.ErrApplication
+	}
+	return transport.Refuse(&wamp.Call{}, request, uri, "the result cannot be delivered: "+err.Error())
 }

@@ -137,12 +137,21 @@ func undelivered(request wamp.ID, err error) wamp.Message {
 	switch {
 	case err == transport.ErrClosed:
 		return calleeLost(request)
+	case isUnsupported(err):
+		uri = wire.ErrInvalidArgument
 	case err == errNoStreams:
 		uri = wire.ErrNotSupported
 	case isSlow:
 		uri = wire.ErrBusy
 	}
 	return transport.Refuse(&wamp.Call{}, request, uri, "the call cannot be delivered: "+err.Error())
+}
+
+// isUnsupported reports whether a message has a value that the serializer of its
+// receiver cannot say.
+func isUnsupported(err error) bool {
+	_, unsupported := errors.AsType[*transport.UnsupportedValueError](err)
+	return unsupported
 }
 
 // goesTo notes who the callee is, and begins to measure time. It is false where the

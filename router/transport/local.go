@@ -218,7 +218,14 @@ func unpacked(msg wamp.Message) (own wamp.Message, size int, err error) {
 	return msg, size + messageBytes, err
 }
 
-func (l *Local) prepare(*Payload) error { return nil }
+// prepare refuses what Go cannot hold: enqueue decodes.
+func (l *Local) prepare(p *Payload) error {
+	if !p.Portable() {
+		return &UnsupportedValueError{Value: p.foreign}
+	}
+	return nil
+}
+
 func (l *Local) prepared(*Payload) bool { return true }
 
 func (l *Local) standing() (waiting int, read int64) {
