@@ -33,7 +33,7 @@ func (e Env) Path(elements ...string) string {
 type Capability struct {
 	Name string
 	Doc  string
-	// Sensitive capabilities are never granted by default.
+	// Sensitive capabilities are never granted by default: those of SensitiveNames.
 	Sensitive  bool
 	Procedures []Procedure
 	Topics     []Topic

@@ -33,6 +33,9 @@ func TestSuite(t *testing.T) {
 			if _, err := os.Stat("../" + c.Name); err != nil {
 				t.Errorf("the folder has another name: %v", err)
 			}
+			if c.Sensitive != capabilities.IsSensitive(c.Name) {
+				t.Errorf("Sensitive is %v, capabilities.SensitiveNames has it: %v", c.Sensitive, capabilities.IsSensitive(c.Name))
+			}
 			described(t, c)
 			absent(t, c)
 			watchEnds(t, c)
