@@ -23,33 +23,65 @@ var actions = []Action{Call, Register, Publish, Subscribe}
 
 // Scope is one thing that a device may do here: the name of a capability, which
 // is to call it and to hear its events, or an action, a colon, and a URI, below
-// which everything is meant as well.
+// which everything is meant as well. An action covers nothing of org.deskconn.*:
+// a capability is granted by its name only.
 type Scope string
 
-// ParseScope checks the form of a scope. What nobody but the daemon or its owner
-// may do cannot be given away.
+// minParts is how many parts the URI of a scope has at least: one of a single part
+// is most of what there is.
+const minParts = 2
+
+// ScopeError says why a text is no scope that can be given.
+type ScopeError struct {
+	Text, Why string
+	Instead   Scope // the scope to give instead, "" if there is none
+}
+
+// Error says the text, and what is wrong with it.
+func (e *ScopeError) Error() string { return fmt.Sprintf("%q cannot be given: %s", e.Text, e.Why) }
+
+// ParseScope checks the form of a scope. What belongs to the daemon or its owner
+// cannot be given away. Its error is a *ScopeError.
 func ParseScope(text string) (Scope, error) {
+	refuse := func(format string, a ...any) (Scope, error) {
+		return "", &ScopeError{Text: text, Why: fmt.Sprintf(format, a...)}
+	}
 	action, uri, hasAction := strings.Cut(text, ":")
 	switch {
 	case !hasAction && isWord(text):
 		return Scope(text), nil
 	case !hasAction:
-		return "", fmt.Errorf("not a scope: %q is neither a capability nor an action with a URI, as in call:org.example", text)
+		return refuse("it is neither a capability nor an action with a URI, as in call:org.example")
 	case !slices.Contains(actions, Action(action)):
-		return "", fmt.Errorf("not a scope: %q begins with neither call, register, publish nor subscribe", text)
+		return refuse("it begins with neither call, register, publish nor subscribe")
 	}
 	uri = wire.Expand(uri)
 	if err := wire.CheckURI(uri); err != nil {
-		return "", fmt.Errorf("not a scope: %q: %w", text, err)
+		return refuse("%v", err)
 	}
-	owns := Action(action) == Register || Action(action) == Publish
+	parts := strings.Count(uri, ".") + 1
 	switch {
 	case uri == "wamp" || wire.IsMeta(uri):
-		return "", fmt.Errorf("%q cannot be given: wamp.* belongs to the router and its owner", text)
-	case owns && (wire.Reserved(uri) || strings.HasPrefix(wire.Namespace, uri+".")):
-		return "", fmt.Errorf("%q cannot be given: only the daemon registers and publishes org.deskconn.*", text)
+		return refuse("wamp.* belongs to the router and its owner")
+	case wire.Reserved(uri):
+		return "", reserved(text, Action(action), uri)
+	case parts < minParts:
+		return refuse("the URI of a scope must have %d parts at least, as in %s:%s.example, got %d", minParts, action, uri, parts)
 	}
 	return Scope(action + ":" + uri), nil
+}
+
+// reserved refuses an action on org.deskconn.*.
+func reserved(text string, action Action, uri string) error {
+	if action == Register || action == Publish {
+		return &ScopeError{Text: text, Why: "only the daemon registers and publishes org.deskconn.*"}
+	}
+	rest, _ := strings.CutPrefix(uri+".", wire.Namespace)
+	name, _, _ := strings.Cut(rest, ".")
+	if !isWord(name) {
+		return &ScopeError{Text: text, Why: "org.deskconn.* is granted by capability name, as in brightness"}
+	}
+	return &ScopeError{text, "org.deskconn.* is granted by capability name: " + name, Scope(name)}
 }
 
 // isWord reports whether text has the form of a capability's name.
@@ -74,10 +106,25 @@ func (s Scope) Capability() string {
 // allows reports whether the scope covers all that uri means by match.
 func (s Scope) allows(action Action, uri, match string) bool {
 	mine, below, isAction := strings.Cut(string(s), ":")
-	if !isAction {
-		return (action == Call || action == Subscribe) && Inside(wire.Namespace+string(s), uri, match)
+	switch {
+	case !isAction:
+		return isWord(mine) && (action == Call || action == Subscribe) && Inside(wire.Namespace+mine, uri, match)
+	case Action(mine) != action || !Inside(below, uri, match):
+		return false
 	}
-	return Action(mine) == action && Inside(below, uri, match)
+	return !reachesOurs(uri, match) || keeps(action, uri, match) // such a scope is an old one
+}
+
+// reachesOurs reports whether uri, by match, means anything of org.deskconn.*.
+func reachesOurs(uri, match string) bool {
+	switch match {
+	case "prefix":
+		return strings.HasPrefix(wire.Namespace, uri) || strings.HasPrefix(uri, wire.Namespace)
+	case "wildcard":
+		parts := strings.Split(uri, ".")
+		return len(parts) >= 2 && (parts[0] == "" || parts[0] == "org") && (parts[1] == "" || parts[1] == "deskconn")
+	}
+	return uri+"." == wire.Namespace || strings.HasPrefix(uri, wire.Namespace)
 }
 
 // Scopes are what a device may do.
@@ -110,12 +157,15 @@ func Inside(space, uri, match string) bool {
 	return false
 }
 
-// ScopeFor is the smallest scope that people would name to allow an action.
+// ScopeFor is the smallest scope that people would name to allow an action, "" if
+// no scope allows it.
 func ScopeFor(action Action, uri string) Scope {
 	if rest, ours := strings.CutPrefix(uri, wire.Namespace); ours && (action == Call || action == Subscribe) {
 		if name, _, more := strings.Cut(rest, "."); more && isWord(name) {
 			return Scope(name)
 		}
+		return ""
 	}
-	return Scope(string(action) + ":" + uri)
+	scope, _ := ParseScope(string(action) + ":" + uri)
+	return scope
 }
