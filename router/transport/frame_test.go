@@ -104,7 +104,7 @@ func TestUnknownTypeIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, guard := range []Guard{nil, lastWords{}} {
+	for _, guard := range []Guard{nil, passing{}} {
 		conn, client := accept(t, testLimits(), 0, guard)
 		if _, err := client.Write(append(received, frame(frameMessage, published)...)); err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestUnknownTypeIgnored(t *testing.T) {
 	}
 	lim := testLimits()
 	lim.Greeting = 1024
-	_, client := accept(t, lim, 0, lastWords{})
+	_, client := accept(t, lim, 0, passing{})
 	if _, err := client.Write(received); err != nil {
 		t.Fatal(err)
 	}
