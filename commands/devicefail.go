@@ -54,15 +54,17 @@ func hintDevice(cmd *cobra.Command, f *failure) {
 	case exitAuth:
 		f.Hint = "dconn pair " + device.Value.String()
 	case exitDenied:
+		scope := scopeWanted(cmd)
 		home, err := openHome(cmd.Flags().Lookup("state").Value.String())
-		if err != nil {
+		if err != nil || scope == "" {
 			return
 		}
-		f.Hint = "on that machine: dconn devices grant " + home.Identity.ID().Short() + " " + string(scopeWanted(cmd))
+		f.Hint = "on that machine: dconn devices grant " + home.Identity.ID().Short() + " " + word(string(scope))
 	}
 }
 
-// scopeWanted is what a command line needs where it was refused.
+// scopeWanted is what a command line needs where it was refused, "" if no scope
+// would help.
 func scopeWanted(cmd *cobra.Command) trust.Scope {
 	action := trust.Call
 	for _, a := range []trust.Action{trust.Publish, trust.Subscribe, trust.Register} {

@@ -75,7 +75,7 @@ func newPair(s *streams) *cobra.Command {
 	o.addFormat(s, f, "raw", "json", "ndjson")
 	f.StringVar(&o.name, "name", "", "what to call the other machine here (default: what it calls itself)")
 	f.StringVar(&o.codeFile, "code-file", "", "with NAME or HOST: read the code from this `FILE`, - is stdin")
-	f.StringSliceVar(&o.allow, "allow", []string{router.DefaultScopes}, "what the other machine may do here, `SCOPE,...`; default is every capability that is not sensitive")
+	f.StringSliceVar(&o.allow, "allow", []string{router.DefaultScopes}, "what the other machine may do here, `SCOPE,...`: capabilities, or actions like call:org.example; default is every capability that is not sensitive")
 	o.window = seconds(2 * time.Minute)
 	f.Var(&o.window, "window", "how long the code is good for, 15m at most")
 	f.Var(expiry{&o.expires}, "expires", "when the other machine is not paired any more: 2h, 30d, 2030-12-31, never")
@@ -105,7 +105,10 @@ func (o *pairOptions) prepare(cmd *cobra.Command, words []string) error {
 	if w := time.Duration(o.window); w < time.Second || w > 15*time.Minute {
 		return usage("--window must be from 1s to 15m, got %v", w)
 	}
-	_, err := scopesFrom("--allow", slices.DeleteFunc(slices.Clone(o.allow), func(s string) bool { return s == router.DefaultScopes }))
+	named := slices.DeleteFunc(slices.Clone(o.allow), func(s string) bool { return s == router.DefaultScopes })
+	_, err := scopesFrom("--allow", named, func(wrong, right string) string {
+		return "dconn pair --allow " + strings.Join(replaced(o.allow, wrong, right), ",")
+	})
 	return err
 }
 
