@@ -1,15 +1,19 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/trust"
+	"github.com/deskconn/dconn/router/wire"
 )
 
 // checkIdentity reads this machine's key, if it has one.
@@ -49,6 +53,64 @@ func (o *doctorOptions) checkDevices(context.Context) capabilities.Finding {
 		return fine("%s, %d of them expired", counted(len(list), "device"), expired)
 	}
 	return fine("%s", counted(len(list), "device"))
+}
+
+// scopeChecks has a check for each device with a scope that could not be granted
+// any more: it allows less than it reads, or too much of what is not ours.
+func (o *doctorOptions) scopeChecks() (list []check) {
+	devices, err := knownDevices(o.state)
+	if err != nil {
+		return nil // checkDevices says so
+	}
+	for _, d := range devices {
+		if len(d.Scopes.Old()) > 0 {
+			list = append(list, check{"scopes", func(context.Context) capabilities.Finding { return o.oldScopes(d) }})
+		}
+	}
+	return list
+}
+
+// oldScopes says what the old scopes of a device allow, and how to replace them.
+func (o *doctorOptions) oldScopes(d *trust.Device) capabilities.Finding {
+	var found, grant, deny, notes []string
+	for _, s := range d.Scopes.Old() {
+		found = append(found, string(s)+" allows "+reach(s))
+		deny = append(deny, word(string(s)))
+		for _, name := range s.Names() {
+			if !slices.Contains(d.Scopes, name) && !slices.Contains(grant, string(name)) {
+				grant = append(grant, string(name))
+			}
+		}
+		if action, uri, _ := strings.Cut(string(s), ":"); slices.Contains(s.InForce(), s) && !wire.Reserved(uri) {
+			notes = append(notes, fmt.Sprintf("%s:%s.example", action, uri))
+		}
+	}
+	devices := func(verb string, scopes []string) string {
+		words := []string{"dconn devices", verb}
+		if o.state != "" {
+			words = append(words, "--state", word(o.state))
+		}
+		return strings.Join(append(append(words, d.ID.Short()), scopes...), " ")
+	}
+	fix := devices("deny", deny)
+	if len(grant) > 0 {
+		fix = devices("grant", grant) + " && " + fix
+	}
+	if len(notes) > 0 {
+		fix += " # then grant what it needs of others, as in " + strings.Join(notes, " ")
+	}
+	return failed(fix, "%s has scopes of an older dconn: %s", d.Name, strings.Join(found, "; "))
+}
+
+// reach is what an old scope allows, in words.
+func reach(s trust.Scope) string {
+	words := scopeWords(s.InForce())
+	for i, w := range words {
+		if _, uri, _ := strings.Cut(w, ":"); trust.Inside(uri, strings.TrimSuffix(wire.Namespace, "."), "exact") {
+			words[i] += " without org.deskconn"
+		}
+	}
+	return cmp.Or(strings.Join(words, ", "), "nothing")
 }
 
 func counted(n int, what string) string {

@@ -26,13 +26,7 @@ func newDevices(s *streams) *cobra.Command {
 	cmd := o.command(&cobra.Command{
 		Use:   "devices [flags] [ls|show|rename|grant|deny|revoke|set-address]",
 		Short: "list the paired devices, and say what each may do here",
-		Long: lines("List the devices that this machine is paired with, and what each may do here. A",
-			"DEVICE is named by its name or the beginning of its id.",
-			"",
-			"A SCOPE is the name of a capability, which allows its calls and its events, or an",
-			"action with a URI, below which all is meant: call:org.example, subscribe:org.example,",
-			"register:org.example, publish:org.example. What is taken away ends at once: the",
-			"sessions of the device too."),
+		Long:  aboutDevices(),
 		Example: lines("  dconn devices", "  dconn devices grant phone brightness call:org.example.lamp",
 			"  dconn devices grant --expires 7d guest system", "  dconn devices revoke phone"),
 		Args: known,
@@ -72,6 +66,22 @@ func newDevices(s *streams) *cobra.Command {
 		}, o.setAddress),
 	)
 	return cmd
+}
+
+func aboutDevices() string {
+	return lines("List the devices that this machine is paired with, and what each may do here. A",
+		"DEVICE is named by its name or the beginning of its id.",
+		"",
+		"A SCOPE is the name of a capability, which allows its calls and its events, or an",
+		"action with a URI, below which all is meant: call:org.example, subscribe:org.example,",
+		"register:org.example, publish:org.example. That URI has two parts at least and is",
+		"none of org.deskconn.*, which is granted by capability name only. What is taken away",
+		"ends at once: the sessions of the device too.",
+		"",
+		"An older dconn granted call:org and call:org.deskconn as well. Such a scope reaches",
+		"brightness and system, and nothing else of org.deskconn.*. The table and may in JSON",
+		"say what a device is allowed, scopes in JSON what was granted; dconn doctor has the",
+		"line that replaces such scopes.")
 }
 
 // exactly checks the number of words; what names them.
@@ -125,7 +135,7 @@ func (o *devicesOptions) ls(store *trust.Store) error {
 		rows[i] = deviceRow(d)
 		if o.format == "table" {
 			rows[i]["id"] = d.ID.Short()
-			rows[i]["may"] = strings.Join(scopeWords(d.Scopes), " ")
+			rows[i]["may"] = strings.Join(scopeWords(d.Scopes.InForce()), " ")
 			rows[i]["address"] = cmp.Or(append(d.Candidates(), "")[0], fromText(d))
 		}
 	}
@@ -137,7 +147,7 @@ func deviceRow(d *trust.Device) map[string]any {
 	row := map[string]any{
 		"name": d.Name, "id": d.ID.String(), "scopes": anyOf(d.Scopes), "state": deviceState(d),
 		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": anyOf(d.Address),
-		"fixed_address": d.Fixed,
+		"fixed_address": d.Fixed, "may": anyOf(d.Scopes.InForce()),
 	}
 	return row
 }
@@ -189,8 +199,14 @@ func (o *devicesOptions) show(store *trust.Store, _ *cobra.Command, words []stri
 	if o.format != "table" || len(o.fields) > 0 {
 		return o.record(row)
 	}
+	switch {
+	case len(d.Scopes.Old()) == 0:
+		row["may"] = "" // the scopes say it
+	case len(d.Scopes.InForce()) == 0:
+		row["may"] = "nothing"
+	}
 	var b strings.Builder
-	for _, key := range []string{"name", "id", "state", "scopes", "paired", "expires", "from", "fixed_address", "addresses"} {
+	for _, key := range []string{"name", "id", "state", "scopes", "may", "paired", "expires", "from", "fixed_address", "addresses"} {
 		text, err := plainText(row[key])
 		if list, isList := row[key].([]any); isList {
 			parts := make([]string, len(list))

@@ -30,10 +30,11 @@ func newDoctor(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "check what dconn needs, and say how to fix it",
-		Long: lines("Check the configuration, the daemon's socket and who may reach it, the key and the",
-			"paired devices, the port for other machines, its announcement and what may keep that",
-			"from them, what the capabilities need, and the session bus. Each line is ok, fail, or none for what is absent and not needed;",
-			"a failure comes with the command that fixes it, and ends in exit code 8."),
+		Long: lines("Check the configuration, the daemon's socket and who may reach it, the key, the",
+			"paired devices and their scopes, the port for other machines, its announcement and what",
+			"may keep that from them, what the capabilities need, and the session bus. Each line is",
+			"ok, fail, or none for what is absent and not needed; a failure comes with the command",
+			"that fixes it, and ends in exit code 8."),
 		Example: "  dconn doctor\n  dconn doctor -o json | jq -r '.[] | select(.state == \"fail\").fix'",
 		Args:    atMost(0),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,6 +75,7 @@ func (o *doctorOptions) checks(ctx context.Context) []check {
 		{"identity", o.checkIdentity},
 		{"devices", o.checkDevices},
 	}
+	list = append(list, o.scopeChecks()...)
 	ask := sync.OnceValues(func() (reachable, error) { return askReachable(ctx, path) })
 	list = append(list,
 		check{"port", func(context.Context) capabilities.Finding { return checkPort(ask()) }},
