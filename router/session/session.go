@@ -64,14 +64,18 @@ func features(names ...string) wamp.Dict {
 }
 
 // Join joins the realm of a dconn router: see JoinRealm.
-func Join(ctx context.Context, link Link, agent string) (*Session, error) {
-	return JoinRealm(ctx, link, wire.Realm, agent)
+func Join(ctx context.Context, link Link, agent string, options ...Option) (*Session, error) {
+	return JoinRealm(ctx, link, wire.Realm, agent, options...)
 }
 
 // JoinRealm says HELLO on link and waits for WELCOME until ctx ends. It closes
 // link on error.
-func JoinRealm(ctx context.Context, link Link, realm, agent string) (*Session, error) {
-	welcome, err := greet(ctx, link, realm, agent)
+func JoinRealm(ctx context.Context, link Link, realm, agent string, options ...Option) (*Session, error) {
+	var j joining
+	for _, option := range options {
+		option(&j)
+	}
+	welcome, err := j.greet(ctx, link, realm, agent)
 	if err != nil {
 		link.Close()
 		return nil, err
@@ -88,11 +92,12 @@ func JoinRealm(ctx context.Context, link Link, realm, agent string) (*Session, e
 	return s, nil
 }
 
-func greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, error) {
+func (j *joining) greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, error) {
 	hello := &wamp.Hello{Realm: wamp.URI(realm), Details: wamp.Dict{
 		"roles": roles, "agent": agent, wire.ProtocolKey: wire.Protocol,
 		"authmethods": wamp.List{wire.AuthPeerCred, wire.AuthTLS, wire.AuthAnonymous},
 	}}
+	j.ask(hello.Details)
 	if err := link.SendNow(ctx, hello); err != nil {
 		return nil, sendError(link, err)
 	}
@@ -107,7 +112,7 @@ func greet(ctx context.Context, link Link, realm, agent string) (*wamp.Welcome, 
 			return nil, wire.Errorf(wire.ErrProtocolViolation,
 				"this dconn speaks protocol %d, the router speaks %d: update the older one", wire.Protocol, theirs)
 		}
-		return msg, nil
+		return msg, j.confirm(ctx, link, msg)
 	case *wamp.Abort:
 		bye := farewell(msg.Reason, msg.Details)
 		if bye.URI == wire.ErrNoSuchRealm && len(bye.Args) == 0 {
