@@ -144,7 +144,7 @@ func isHost(text string) bool {
 // the beginning of its id, or HOST[:PORT]. A device is looked for where it was
 // before, and on the local network; at, HOST:PORT, if it is not empty, is the only
 // address that is tried.
-func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session.Session, error) {
+func (h *Home) DialDevice(ctx context.Context, text, at, agent string, options ...session.Option) (*session.Session, error) {
 	list, err := h.Store.Devices()
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session
 	who := &callee{home: h, label: text}
 	if address, isAddress := ParseAddress(text); isAddress { // which no name looks like
 		who.addresses, who.byHand = []string{address}, true
-		return who.join(ctx, agent)
+		return who.join(ctx, agent, options)
 	}
 	if who.device, err = FindDevice(list, text); err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string) (*session
 	} else {
 		who.addresses, who.search = candidates(who.device), lookFor(who.device.ID)
 	}
-	return who.join(ctx, agent)
+	return who.join(ctx, agent, options)
 }
 
 // callee is a device that is about to be reached.
@@ -175,7 +175,7 @@ type callee struct {
 	search    search // for other addresses, nil if there is nobody to look for
 }
 
-func (c *callee) join(ctx context.Context, agent string) (*session.Session, error) {
+func (c *callee) join(ctx context.Context, agent string, options []session.Option) (*session.Session, error) {
 	link, err := c.race(ctx)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (c *callee) join(ctx context.Context, agent string) (*session.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.Join(ctx, conn, agent)
+	s, err := session.Join(ctx, conn, agent, options...)
 	if err == nil {
 		c.home.reached(link.id, link.address)
 	}

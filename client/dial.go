@@ -52,7 +52,7 @@ var ErrForeign = errors.New("not your socket")
 
 // Dial joins the router that listens on the unix socket path. The server must
 // run as this user or as root: anybody could have put a socket there.
-func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
+func Dial(ctx context.Context, path, agent string, options ...session.Option) (*session.Session, error) {
 	if err := router.CheckSocketPath(path); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func Dial(ctx context.Context, path, agent string) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return session.Join(ctx, conn, agent)
+	return session.Join(ctx, conn, agent, options...)
 }
 
 func limits() transport.Limits {

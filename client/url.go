@@ -87,7 +87,7 @@ func parseURL(text string) (place, error) {
 
 // DialURL joins realm on any WAMP router. Who serves a unix socket is checked
 // only where a daemon of ours belongs: whoever names another knows whose it is.
-func DialURL(ctx context.Context, url, realm, agent string) (*session.Session, error) {
+func DialURL(ctx context.Context, url, realm, agent string, options ...session.Option) (*session.Session, error) {
 	p, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func DialURL(ctx context.Context, url, realm, agent string) (*session.Session, e
 	if err != nil {
 		return nil, err
 	}
-	return session.JoinRealm(ctx, conn, realm, agent)
+	return session.JoinRealm(ctx, conn, realm, agent, options...)
 }
 
 func (p place) connect(ctx context.Context, codec transport.Codec) (*transport.Conn, error) {
