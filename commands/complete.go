@@ -106,6 +106,8 @@ func flagValues(f *pflag.Flag) cobra.CompletionFunc {
 		return deviceFlag
 	case f.Name == "allow":
 		return allowed
+	case f.Name == scopesFlag:
+		return scopesToKeep
 	case f.Name == "get":
 		return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return firstURI("procedure", cobra.ShellCompDirectiveNoFileComp)(cmd, nil, typed)

@@ -144,6 +144,13 @@ func allowed(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellC
 	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
+// scopesToKeep completes the last scope of --scopes.
+func scopesToKeep(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	given := typed[:strings.LastIndexByte(typed, ',')+1]
+	offers, _ := scopeOffers(given, strings.Split(given, ","), typed)
+	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // scopeOffers are the scopes that typed begins, behind before: capabilities, and how
 // those begin that have a URI. The URI is for the user to type.
 func scopeOffers(before string, given []string, typed string) (offers []string, then cobra.ShellCompDirective) {

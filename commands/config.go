@@ -120,8 +120,9 @@ type layer struct {
 func (l layer) get(key string) (setting, bool) {
 	if l.file == "" {
 		name := envName(key)
-		value := os.Getenv(name)
-		return setting{name, value, name}, value != ""
+		value, there := os.LookupEnv(name)
+		emptyCounts := key == scopesFlag || strings.HasSuffix(key, "."+scopesFlag) // it is no right, not every right
+		return setting{name, value, name}, value != "" || there && emptyCounts
 	}
 	value, ok := l.values[key]
 	return setting{key, value, l.file}, ok

@@ -25,11 +25,13 @@ type target struct {
 	state  string
 	router string // the URL of another than the daemon, with its realm
 	realm  string
+	scopes scopeList // that its sessions limit themselves to
 	wait   seconds
 }
 
 func (t *target) addFlags(f *pflag.FlagSet, wait time.Duration, meaning string) {
 	f.StringVar(&t.socket, "socket", "", "unix socket `PATH` of the daemon (default: $XDG_RUNTIME_DIR/dconn/dconn.sock, else "+client.SystemSocket+")")
+	t.addScopes(f)
 	t.wait = seconds(wait)
 	f.VarP(&t.wait, "wait", "W", meaning)
 }
@@ -110,7 +112,7 @@ func (t *target) checkRouter(f *pflag.FlagSet) error {
 // dial joins the router.
 func (t *target) dial(ctx context.Context) (*session.Session, error) {
 	if t.router != "" {
-		return client.DialURL(ctx, t.router, t.realm, agent())
+		return client.DialURL(ctx, t.router, t.realm, agent(), t.options()...)
 	}
 	if t.device != "" { // see ownTarget
 		home, err := openHome(t.state)
@@ -121,13 +123,13 @@ func (t *target) dial(ctx context.Context) (*session.Session, error) {
 		if t.at != "" && at == "" {
 			return nil, usage("--address: not a HOST[:PORT]: %q", t.at)
 		}
-		return home.DialDevice(ctx, t.device, at, agent())
+		return home.DialDevice(ctx, t.device, at, agent(), t.options()...)
 	}
 	path := t.socket
 	if path == "" {
 		path = client.FindSocket()
 	}
-	return client.Dial(ctx, path, agent())
+	return client.Dial(ctx, path, agent(), t.options()...)
 }
 
 // agent is what this program calls itself to routers.

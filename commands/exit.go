@@ -146,7 +146,7 @@ func explain(err error, subject string) *failure {
 		}
 		return f.hint("is dconn serve running? start it with: dconn serve &")
 	}
-	if f := explainDevice(err); f != nil {
+	if f := cmp.Or(explainDevice(err), explainScopes(err)); f != nil {
 		return f
 	}
 	if e, ok := errors.AsType[*client.URLError](err); ok {

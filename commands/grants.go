@@ -136,14 +136,14 @@ func scopesFrom(what string, words []string, instead func(wrong, right string) s
 	return scopes, nil
 }
 
-// replaced are words with another for each that is wrong, once.
+// replaced are words, for a shell, with another for each that is wrong, once.
 func replaced(words []string, wrong, right string) (list []string) {
 	for _, w := range words {
 		if w == wrong {
 			w = right
 		}
-		if !slices.Contains(list, w) {
-			list = append(list, word(w))
+		if w = word(w); !slices.Contains(list, w) {
+			list = append(list, w)
 		}
 	}
 	return list

@@ -127,6 +127,7 @@ func run(ctx context.Context, s *streams, args []string) error {
 	}
 	f := blame(cmd, explain(err, cmd.Annotations[subjectKey]))
 	hintDevice(cmd, f)
+	hintScopes(cmd, f)
 	if remote := cmd.Flags().Lookup(exitWithRemote); remote != nil && remote.Value.String() == "true" {
 		f.notRemote()
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/deskconn/dconn/router/trust"
 )
 
 // nearest is the candidate that word is probably a slip or the beginning of,
@@ -60,6 +62,9 @@ func slips(a, b string) int {
 // wrongFlag is the error of a command line that pflag refuses.
 func wrongFlag(cmd *cobra.Command, err error) error {
 	f := usage("%s", withoutStrconv(err)).hint("%s --help", cmd.CommandPath())
+	if wrong, ok := errors.AsType[*trust.ScopeError](err); ok && wrong.Instead != "" {
+		return f.hint("--%s %s", scopesFlag, wrong.Instead)
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok || unknown.GetSpecifiedShortnames() != "" {
 		return f

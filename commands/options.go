@@ -77,7 +77,8 @@ func environmentText(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(lines(
 		"A flag on the command line wins over its variable, that over a line in the user's",
-		"config file, that over one in the system's, that over the default.",
+		"config file, that over one in the system's, that over the default. An empty variable",
+		"counts as none; only an empty DCONN_SCOPES counts: as no right.",
 		"",
 		"Read, each as if its flag were given:",
 		"", ""))

@@ -87,7 +87,7 @@ func newPair(s *streams) *cobra.Command {
 
 // prepare checks the command line.
 func (o *pairOptions) prepare(cmd *cobra.Command, words []string) error {
-	here := []string{"allow", "window", "expires", "reset", "no-qr"}
+	here := []string{"allow", "scopes", "window", "expires", "reset", "no-qr"}
 	there := []string{"code-file"}
 	wrong := there
 	if len(words) == 1 {

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +29,7 @@ func newStatus(s *streams) *cobra.Command {
 			"and how sessions ended. The rates are messages a second, over the half second that",
 			"this takes. Of a session it shows the calls, registrations and subscriptions that it",
 			"has open; connections that are no session yet are only counted, as waiting. Only the",
-			"daemon's owner may ask."),
+			"daemon's owner may ask. SCOPES are those of sessions that gave up rights (--scopes)."),
 		Example: "  dconn status\n  dconn status -o json | jq '.sessions[] | select(.queue > 0)'",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,6 +88,9 @@ func (o *statusOptions) show(doc map[string]any) error {
 		}
 		for _, row := range rows {
 			forPeople(row, now)
+			if row[scopesFlag] != nil && !slices.Contains(t.columns, scopesFlag) { // most sessions have none
+				t.columns = slices.Insert(slices.Clone(t.columns), 1, scopesFlag)
+			}
 		}
 		if err := o.print([]byte(above)); err != nil {
 			return err
@@ -110,6 +114,9 @@ func forPeople(row map[string]any, now time.Time) {
 	}
 	if transport := field(row, "transport"); transport != "" {
 		row["via"] = transport + " " + field(row, "serializer")
+	}
+	if list, limited := row[scopesFlag].([]any); limited {
+		row[scopesFlag] = words(list)
 	}
 	row["regs"], row["subs"] = row["registrations"], row["subscriptions"]
 	for _, direction := range []string{"in", "out"} {

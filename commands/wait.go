@@ -115,7 +115,7 @@ func (o *waitOptions) try(ctx context.Context) error {
 	if o.uri == "" {
 		return nil
 	}
-	if o.device != "" {
+	if o.device != "" || o.scopes.set {
 		err = awaitDescribed(ctx, s, o.uri)
 	} else {
 		err = awaitProcedure(ctx, s, o.uri)
@@ -160,8 +160,8 @@ func awaitProcedure(ctx context.Context, s *session.Session, uri string) error {
 	}
 }
 
-// awaitDescribed returns once uri is in what a device shows: it tells others of no
-// registration.
+// awaitDescribed returns once uri is in what the daemon shows: a device, or a session
+// that gave up rights, is told of no registration.
 func awaitDescribed(ctx context.Context, s *session.Session, uri string) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		entries, err := describe(ctx, s, uri)
