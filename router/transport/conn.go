@@ -91,6 +91,7 @@ type Conn struct {
 	pending int       // bytes that are not written yet, in out or on their way
 	held    int       // of these, what the backlog knows of
 	writing bool      // somebody moves out to the socket, for all
+	gathers bool      // a sender lets others queue before it writes
 	running int       // the reader, and whoever writes
 	budget  int       // what pending may reach
 	closing time.Time // when the end may wait no longer for the peer; zero while it need not

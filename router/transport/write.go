@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -11,7 +12,22 @@ import (
 // full it waits for room until ctx ends. A message that the peer would not
 // accept is a *TooLongError.
 func (c *Conn) Send(ctx context.Context, msg wamp.Message) error {
-	return c.send(ctx, msg, c.writeSoon)
+	if isStreamed(msg) {
+		return c.send(ctx, msg, c.writeBehind)
+	}
+	return c.send(ctx, msg, c.writeTogether)
+}
+
+// isStreamed reports whether the sender of msg makes the next message without
+// waiting for an answer: an event, or a result before the last.
+func isStreamed(msg wamp.Message) bool {
+	switch m := msg.(type) {
+	case *wamp.Publish:
+		return true
+	case *wamp.Yield:
+		return m.Options["progress"] == true
+	}
+	return false
 }
 
 // SendNow is Send for a message that no other will soon follow: the socket gets
@@ -106,11 +122,32 @@ func (c *Conn) stop() {
 	c.settle()
 }
 
-// writeSoon has what is queued written by somebody else. c.mu is held.
-func (c *Conn) writeSoon() {
-	if c.begin() {
-		go c.write(c.out.take())
+// writeBehind has another goroutine write what is queued, unless one writes already:
+// the sender makes its next message meanwhile. c.mu is held.
+func (c *Conn) writeBehind() {
+	if !c.begin() {
+		return
 	}
+	go func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.writeBegun()
+	}()
+}
+
+// writeTogether lets the goroutines that are ready to run queue their messages too,
+// and then writes them all. Only the first sender does so; the others return at once.
+// c.mu is held, but not meanwhile.
+func (c *Conn) writeTogether() {
+	if c.gathers || c.writing {
+		return
+	}
+	c.gathers = true
+	c.mu.Unlock()
+	runtime.Gosched()
+	c.mu.Lock()
+	c.gathers = false
+	c.flush()
 }
 
 // maxRounds is how often who writes looks for what others have queued meanwhile: it
@@ -120,9 +157,13 @@ const maxRounds = 16
 // flush writes what is queued as far as the socket takes it without waiting,
 // and leaves the rest to somebody else. c.mu is held, but not meanwhile.
 func (c *Conn) flush() {
-	if !c.begin() {
-		return
+	if c.begin() {
+		c.writeBegun()
 	}
+}
+
+// writeBegun is flush after begin.
+func (c *Conn) writeBegun() {
 	for rounds := 1; !c.spent(); rounds++ {
 		c.going = c.out.take()
 		c.mu.Unlock()
