@@ -144,6 +144,7 @@ type shift struct {
 
 // measure lets those work whom load starts, for the duration or until one fails.
 func (o *benchOptions) measure(ctx context.Context, load func(*shift)) error {
+	pace(0)
 	s := &shift{wait: time.Duration(o.wait), answers: ctx}
 	s.measuring, s.stop = context.WithTimeout(ctx, time.Duration(o.duration))
 	shown := make(chan struct{})
