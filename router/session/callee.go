@@ -92,10 +92,11 @@ func (s *Session) invoke(m *wamp.Invocation) {
 			s.mu.Unlock()
 			cancel(nil)
 		}()
-		result, err := Result{}, error(wire.Errorf(wire.ErrNoSuchProcedure, "no such procedure"))
-		if registered.handle != nil {
-			result, err = registered.handle(ctx, call)
+		if registered.handle == nil {
+			s.yield(m.Request, Result{}, wire.Errorf(wire.ErrNoSuchProcedure, "no such procedure"))
+			return
 		}
+		result, err := registered.handle(ctx, call)
 		if err != nil && errors.Is(err, ctx.Err()) {
 			err = context.Cause(ctx) // the answer to an INTERRUPT
 		}
