@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 
 	"github.com/deskconn/dconn/scripts/bench/bus/load"
+	"github.com/deskconn/dconn/scripts/bench/figures"
 	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
@@ -98,9 +99,14 @@ func run(ctx context.Context, b *bench) error {
 	if err := b.hold(ctx, loads); err != nil {
 		return err
 	}
+	own, err := b.measureOwn(ctx, loads, map[string]string{clientOwn: b.path("dconn")})
+	if err != nil {
+		return err
+	}
 	versions, err := b.versions(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(report(os.Stdout, versions, b.size, b.field, loads), faults(b.field, loads))
+	return errors.Join(report(os.Stdout, versions, b.size, b.field, loads),
+		figures.Print(os.Stdout, ownTable(own)), faults(b.field, loads))
 }
