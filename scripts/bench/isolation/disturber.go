@@ -13,9 +13,12 @@ import (
 // disturber is a peer that does one thing to the daemon for ever.
 type disturber struct {
 	name string
-	// begin returns once it is under way.
+	// begin returns once it is under way. It is nil if there is no disturber.
 	begin func(socket string) error
 }
+
+// nobody disturbs the pair.
+var nobody = disturber{name: "nobody else"}
 
 var disturbers = []disturber{
 	{"stops reading", func(socket string) error { return busy(socket, func(p *bare.Peer) { time.Sleep(time.Second) }) }},

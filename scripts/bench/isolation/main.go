@@ -4,16 +4,23 @@
 // burns as much CPU on as many threads. Run it inside this repository:
 //
 //	go run ./scripts/bench/isolation [-rounds N] [-load D] [-only TEXT] [-tags TAGS]
+//		[-base BINARY [-burner]]
 //
 // Each round measures the pair under the disturbance, notes what that cost (the
 // CPU of the disturber, and of the daemon beyond what it takes for the pair),
 // and measures the pair beside a burner of that cost; the ratios are those
 // within a round. Its exit status is 0 whether or not a bar is met, and 1 when
 // the pair saw an error or anything broke.
+//
+// With -base it measures this tree's dconn and another binary in turn, each with a
+// daemon and a pair of its own, and in place of the burner's p99 it compares with
+// the other binary's. Its exit status is then 1 too when a row is below the bar of
+// that table.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,6 +36,8 @@ type size struct {
 	rounds int
 	load   time.Duration // of each measurement
 	only   string        // disturbances whose name has it
+	binary string        // another dconn to measure beside this tree's, empty for none
+	burner bool          // the burner is measured
 }
 
 func main() {
@@ -36,6 +45,8 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 5, "number of rounds")
 	flag.DurationVar(&s.load, "load", 1500*time.Millisecond, "how long each measurement lasts")
 	flag.StringVar(&s.only, "only", "", "only disturbances whose name has this `TEXT`")
+	flag.StringVar(&s.binary, "base", "", "measure this `BINARY` of dconn beside this tree's")
+	flag.BoolVar(&s.burner, "burner", false, "measure the burner with -base too")
 	tags := flag.String("tags", "", "build tags of dconn")
 	// this program is the disturber and the burner too
 	as := flag.String("as", "", "be this disturber, or `burner`")
@@ -50,6 +61,7 @@ func main() {
 		}
 		return
 	}
+	s.burner = s.burner || s.binary == ""
 	rig.Main("bench-isolation", *tags, func(ctx context.Context, r *rig.Rig) error {
 		return run(ctx, &bench{Rig: r, size: s})
 	})
@@ -63,25 +75,25 @@ func run(ctx context.Context, b *bench) error {
 	if len(chosen) == 0 {
 		return fmt.Errorf("-only %q: no disturbance has such a name", b.only)
 	}
-	if err := b.prepare(ctx); err != nil {
+	if b.binary != "" {
+		chosen = append([]disturber{nobody}, chosen...)
+	}
+	if err := b.prepare(ctx, chosen); err != nil {
 		return err
 	}
-	var results []*result
-	for _, d := range chosen {
-		r := &result{name: d.name}
-		results = append(results, r)
-		for range b.rounds {
-			if err := b.round(ctx, d, r); err != nil {
-				return fmt.Errorf("%s: %w", d.name, err)
-			}
-		}
+	if err := b.hold(ctx, chosen); err != nil {
+		return err
 	}
-	versions, err := b.Versions(b.dconn)
+	versions, err := b.versions(ctx)
 	if err != nil {
 		return err
 	}
-	if err := report(os.Stdout, versions, b, results); err != nil {
-		return err
+	return errors.Join(report(os.Stdout, versions, b), harmed(b.results))
+}
+
+func (b *bench) versions(ctx context.Context) (string, error) {
+	if b.base == nil {
+		return b.Versions(b.Dconn())
 	}
-	return harmed(results)
+	return b.Versions(b.Dconn(), b.base.SaysItIs(ctx))
 }

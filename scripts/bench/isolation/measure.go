@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/deskconn/dconn/scripts/bench/rig"
@@ -20,10 +19,12 @@ type bench struct {
 	*rig.Rig
 	size
 
-	dconn  string
-	daemon int // process
-	victim *victim
-	alone  sample // the pair with nobody else
+	daemon  int // process
+	victim  *victim
+	alone   sample // the pair with nobody else
+	results []*result
+
+	base *bench // with the base binary, nil without one
 }
 
 // sample is one measurement of the pair.
@@ -45,12 +46,32 @@ type result struct {
 	disturbed, burdened []sample
 }
 
-func (b *bench) prepare(ctx context.Context) (err error) {
-	b.dconn = filepath.Join(b.Dir, "dconn")
-	if err := b.BuildDconn(ctx, b.dconn); err != nil {
+// prepare builds dconn, and gets the base ready too.
+func (b *bench) prepare(ctx context.Context, chosen []disturber) error {
+	if err := b.BuildDconn(ctx, b.Dconn()); err != nil {
 		return err
 	}
-	daemon, err := b.Serve(ctx, b.dconn)
+	if b.binary != "" {
+		r, err := b.Base(b.binary)
+		if err != nil {
+			return err
+		}
+		b.base = &bench{Rig: r, size: b.size}
+	}
+	for _, side := range rig.Turns(0, b, b.base) {
+		if err := side.begin(ctx, chosen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts the daemon and the pair.
+func (b *bench) begin(ctx context.Context, chosen []disturber) error {
+	for _, d := range chosen {
+		b.results = append(b.results, &result{name: d.name})
+	}
+	daemon, err := b.Serve(ctx, b.Dconn())
 	if err != nil {
 		return err
 	}
@@ -65,9 +86,30 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	return err
 }
 
+// hold measures every disturbance once a round, and in each round this tree and
+// the base one after the other.
+func (b *bench) hold(ctx context.Context, chosen []disturber) error {
+	for i, d := range chosen {
+		b.Say("%s", d.name)
+		for round := range b.rounds {
+			for _, side := range rig.Turns(round, b, b.base) {
+				if err := side.round(ctx, d, side.results[i]); err != nil {
+					return fmt.Errorf("%s: %w", d.name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // round measures the pair under a disturbance, then beside a burner of the
-// same cost.
+// same cost if that is wanted.
 func (b *bench) round(ctx context.Context, d disturber, r *result) error {
+	if d.begin == nil {
+		alone, err := b.measure(ctx, nil)
+		r.add(alone, alone.other)
+		return err
+	}
 	disturbed, err := b.beside(ctx, "-as", d.name, "-socket", b.Socket())
 	if err != nil {
 		return err
@@ -75,14 +117,22 @@ func (b *bench) round(ctx context.Context, d disturber, r *result) error {
 	// the daemon's share for the pair is as much for each message as it is alone
 	own := b.alone.daemon / b.alone.count() * disturbed.count()
 	cost := math.Max(0, disturbed.daemon-own) + disturbed.other
+	r.add(disturbed, cost)
+	if !b.burner {
+		return nil
+	}
 	threads := max(1, disturbed.threads)
 	burdened, err := b.beside(ctx, "-as", burner, "-share", fmt.Sprint(cost), "-threads", fmt.Sprint(threads))
 	if err != nil {
 		return err
 	}
-	r.cost, r.threads = append(r.cost, cost), max(r.threads, threads)
-	r.disturbed, r.burdened = append(r.disturbed, disturbed), append(r.burdened, burdened)
+	r.burdened = append(r.burdened, burdened)
 	return nil
+}
+
+func (r *result) add(disturbed sample, cost float64) {
+	r.disturbed = append(r.disturbed, disturbed)
+	r.cost, r.threads = append(r.cost, cost), max(r.threads, disturbed.threads)
 }
 
 // beside measures the pair while this program runs once more.

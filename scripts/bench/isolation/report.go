@@ -12,18 +12,44 @@ import (
 // bar is how much more the p99 may be than beside a burner of the same cost.
 const bar = 2.0
 
-// report prints a table: medians of the rounds, ratios within them.
-func report(w io.Writer, versions string, b *bench, results []*result) error {
+// report prints a table for each binary: medians of the rounds, ratios within
+// them. Beside a base it prints the comparison last.
+func report(w io.Writer, versions string, b *bench) error {
 	_, err := fmt.Fprintf(w, "%d rounds of %v, medians; alone the pair has a p99 of %s µs for calls and %s µs for events; %s\n\n",
 		b.rounds, b.load, whole(p99(calls(b.alone))), whole(p99(events(b.alone))), versions)
+	err = errors.Join(err, figures.Print(w, table("another peer", b.results)))
+	if b.base == nil {
+		return err
+	}
+	return errors.Join(err, figures.Print(w, table("another peer of the base", b.base.results)),
+		figures.PrintBase(w, besides(b.results, b.base.results)))
+}
+
+func table(title string, results []*result) [][]string {
 	rows := [][]string{{
-		"another peer", "CPUs", "threads", "p99 of calls, µs", "burner", "×",
+		title, "CPUs", "threads", "p99 of calls, µs", "burner", "×",
 		"p99 of events, µs", "burner", "×", "errors", fmt.Sprintf("at most %s ×", figures.Decimal(bar, 0)),
 	}}
 	for _, r := range results {
 		rows = append(rows, r.row())
 	}
-	return errors.Join(err, figures.Print(w, rows))
+	return rows
+}
+
+// besides are the p99 of this tree and those of the base.
+func besides(this, base []*result) (rows []figures.Paired) {
+	for i, r := range this {
+		for _, kind := range []struct {
+			name string
+			of   func(sample) []float64
+		}{{"calls", calls}, {"events", events}} {
+			rows = append(rows, figures.Paired{
+				Name: r.name + ": p99 of " + kind.name + ", µs", Less: true,
+				This: each(r.disturbed, kind.of), Base: each(base[i].disturbed, kind.of),
+			})
+		}
+	}
+	return rows
 }
 
 func (r *result) row() []string {
@@ -31,11 +57,20 @@ func (r *result) row() []string {
 	met := len(r.errors()) == 0
 	for _, of := range []func(sample) []float64{calls, events} {
 		disturbed, burdened := each(r.disturbed, of), each(r.burdened, of)
+		row = append(row, whole(figures.Quantile(disturbed, 0.5)))
+		if len(burdened) == 0 {
+			row = append(row, "-", "-")
+			continue
+		}
 		ratio := figures.PairedRatio(disturbed, burdened)
 		met = met && ratio <= bar
-		row = append(row, whole(figures.Quantile(disturbed, 0.5)), whole(figures.Quantile(burdened, 0.5)), figures.Decimal(ratio, 2))
+		row = append(row, whole(figures.Quantile(burdened, 0.5)), figures.Decimal(ratio, 2))
 	}
-	return append(row, fmt.Sprint(len(r.errors())), figures.Verdict(met))
+	row = append(row, fmt.Sprint(len(r.errors())))
+	if len(r.burdened) == 0 {
+		return append(row, "-")
+	}
+	return append(row, figures.Verdict(met))
 }
 
 func calls(s sample) []float64  { return s.calls }

@@ -52,8 +52,11 @@ func (r *Rig) Serve(ctx context.Context, dconn string) (*exec.Cmd, error) {
 	return daemon, nil
 }
 
-// StopDaemons ends what Start began: politely, and after 5 seconds by force.
+// StopDaemons ends what Start began, here and in the rig of the base: politely, and after 5 seconds by force.
 func (r *Rig) StopDaemons() {
+	if r.base != nil {
+		r.base.StopDaemons()
+	}
 	for _, d := range r.daemons {
 		force := time.AfterFunc(5*time.Second, func() { _ = d.Process.Kill() })
 		_ = d.Process.Signal(syscall.SIGTERM)

@@ -27,6 +27,7 @@ type Rig struct {
 	name    string // of the benchmark
 	tags    string // build tags of dconn
 	daemons []*exec.Cmd
+	base    *Rig // that of the base binary, nil without one
 }
 
 // Main gives measure a rig, leaves nothing of it behind, and exits with 1 if
@@ -61,9 +62,10 @@ func (r *Rig) Say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", r.name, fmt.Sprintf(format, args...))
 }
 
-// Env keeps the settings and sockets of whoever runs this out of it.
+// Env keeps the settings and sockets of whoever runs this out of it. Programs in
+// Dir are found by their name.
 func (r *Rig) Env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "DCONN_LISTEN=none", "HOME=" + r.Dir, "XDG_RUNTIME_DIR=" + r.runtimeDir()}
+	return []string{"PATH=" + r.Dir + ":" + os.Getenv("PATH"), "DCONN_LISTEN=none", "HOME=" + r.Dir, "XDG_RUNTIME_DIR=" + r.runtimeDir()}
 }
 
 func (r *Rig) runtimeDir() string { return filepath.Join(r.Dir, "run") }
