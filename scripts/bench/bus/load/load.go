@@ -25,6 +25,7 @@ type Job struct {
 	Router   int // its process
 
 	Callers, Callees int           // of RPC; each callee has a procedure
+	Procedure        string        // of RPC without callees: one that the router answers, called without a payload
 	Subscribers      int           // of PubSub, which has one publisher
 	Window           int           // calls in flight of each caller, or events that nobody has confirmed
 	Sessions         int           // of Idle
@@ -80,8 +81,8 @@ type Conn interface {
 	PublishConfirmed(ctx context.Context, topic string, payload []byte) (wait func(context.Context) error, err error)
 	// Serve answers each call of a procedure with its payload.
 	Serve(ctx context.Context, procedure string) error
-	// Call returns the length of the answer. Its error is ErrRefused if there
-	// will be none.
+	// Call returns the length of the answer; a payload that is nil is no argument.
+	// Its error is ErrRefused if there will be none.
 	Call(ctx context.Context, procedure string, payload []byte) (int, error)
 	// Err is why the connection ended, nil while it lives.
 	Err() error
@@ -100,6 +101,7 @@ const (
 	Session = "session" // WAMP as dconn's own commands speak it
 	NATS    = "nats"
 	MQTT    = "mqtt"
+	Raw     = "raw" // a ping-pong with Echo
 )
 
 func (j Job) dial(ctx context.Context) (Conn, error) {
@@ -112,6 +114,8 @@ func (j Job) dial(ctx context.Context) (Conn, error) {
 		return dialNATS(ctx, j.Network, j.Address)
 	case MQTT:
 		return dialMQTT(ctx, j.Network, j.Address)
+	case Raw:
+		return dialRaw(ctx, j.Network, j.Address)
 	}
 	return nil, fmt.Errorf("unknown protocol: %q", j.Protocol)
 }

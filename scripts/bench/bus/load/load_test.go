@@ -64,7 +64,7 @@ func TestWork(t *testing.T) {
 		},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		r := &rpc{payload: make([]byte, 3), began: time.Now()}
+		r := &rpc{payload: make([]byte, 3), answer: 3, began: time.Now()}
 		r.work(ctx, &scripted{answers: c.answers}, "p", time.Hour)
 		cancel()
 		r.result.Took = 0

@@ -11,6 +11,7 @@ import (
 // rpc is what the callers of a run have in common.
 type rpc struct {
 	payload []byte
+	answer  int // bytes of the answer to each call
 	began   time.Time
 	workers sync.WaitGroup
 
@@ -37,21 +38,49 @@ func runRPC(ctx context.Context, job Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	r, err := job.rpc(ctx, callers)
+	if err != nil {
+		return Result{}, err
+	}
 	m, err := job.meter()
 	if err != nil {
 		return Result{}, err
 	}
-	r := &rpc{payload: make([]byte, job.Size), began: m.began}
+	r.began = m.began
 	ctx, cancel := context.WithDeadline(ctx, m.began.Add(job.For+Patience))
 	defer cancel()
 	for i, c := range callers {
 		for range job.Window {
-			r.workers.Go(func() { r.work(ctx, c, job.procedure(i%job.Callees), job.For) })
+			r.workers.Go(func() { r.work(ctx, c, job.called(i), job.For) })
 		}
 	}
 	r.workers.Wait()
 	r.result.quantiles(r.times)
 	return r.result, errors.Join(r.failed, m.stop(&r.result))
+}
+
+// rpc is a run that has not begun. What the router answers itself is called
+// once, to know how long the answer is.
+func (job Job) rpc(ctx context.Context, callers []Conn) (*rpc, error) {
+	if job.Procedure == "" {
+		return &rpc{payload: make([]byte, job.Size), answer: job.Size}, nil
+	}
+	n, err := callers[0].Call(ctx, job.Procedure, nil)
+	if err == nil && n == 0 {
+		err = errors.New("the answer is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", job.Procedure, err)
+	}
+	return &rpc{answer: n}, nil
+}
+
+// called is the procedure of the caller with that number.
+func (job Job) called(caller int) string {
+	if job.Procedure != "" {
+		return job.Procedure
+	}
+	return job.procedure(caller % job.Callees)
 }
 
 // work calls until the time is over; its last call is still waited for, until
@@ -86,8 +115,8 @@ func (r *rpc) work(ctx context.Context, c Conn, procedure string, limit time.Dur
 // call also checks the answer.
 func (r *rpc) call(ctx context.Context, c Conn, procedure string) error {
 	n, err := c.Call(ctx, procedure, r.payload)
-	if err == nil && n != len(r.payload) {
-		return fmt.Errorf("the answer to a call has %d bytes, expected %d", n, len(r.payload))
+	if err == nil && n != r.answer {
+		return fmt.Errorf("the answer to a call has %d bytes, expected %d", n, r.answer)
 	}
 	return err
 }

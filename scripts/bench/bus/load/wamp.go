@@ -169,5 +169,5 @@ func (c *wampConn) Serve(ctx context.Context, procedure string) error {
 }
 
 func (c *wampConn) Call(ctx context.Context, procedure string, payload []byte) (int, error) {
-	return c.await(ctx, wampRequest{kind: wamp.CALL, uri: procedure, payload: payload, argued: true})
+	return c.await(ctx, wampRequest{kind: wamp.CALL, uri: procedure, payload: payload, argued: payload != nil})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gammazero/nexus/v3/wamp"
 )
@@ -14,7 +15,7 @@ type wampMessage struct {
 	request uint64 // or, of an EVENT, the subscription
 	object  uint64 // subscription of SUBSCRIBED, registration of REGISTERED and INVOCATION
 	uri     []byte // of an ERROR
-	payload []byte // the only argument
+	payload []byte // the only argument, as the text that a RESULT may have
 }
 
 // readWAMP reads a message in CBOR. What it holds lies in b.
@@ -26,11 +27,11 @@ func readWAMP(b []byte) (m wampMessage, err error) {
 	case wamp.EVENT, wamp.INVOCATION:
 		m.request, m.object = c.number(), c.number()
 		c.skip()
-		m.payload = c.payload(elements - 4)
+		m.payload = c.payload(elements-4, cborBytes)
 	case wamp.RESULT:
 		m.request = c.number()
 		c.skip()
-		m.payload = c.payload(elements - 3)
+		m.payload = c.payload(elements-3, cborBytes, cborText)
 	case wamp.SUBSCRIBED, wamp.REGISTERED, wamp.PUBLISHED:
 		m.request, m.object = c.number(), c.number()
 	case wamp.ERROR:
@@ -120,12 +121,17 @@ func (c *cborReader) skip() {
 	}
 }
 
-// payload is the only element of a list, if there are elements left.
-func (c *cborReader) payload(left uint64) []byte {
+// payload is the only element of a list, if there are elements left. It must be
+// of one of these types.
+func (c *cborReader) payload(left uint64, types ...byte) []byte {
 	if left < 1 || left > 2 || c.length(cborList) != 1 {
 		c.bad = true
 	}
-	return c.take(c.length(cborBytes))
+	major, n := c.head()
+	if !slices.Contains(types, major) {
+		c.bad = true
+	}
+	return c.take(n)
 }
 
 func appendCBOR(b []byte, major byte, n uint64) []byte {

@@ -22,6 +22,7 @@ func TestReadWAMP(t *testing.T) {
 		"event":      {[]any{int64(36), big, int64(300), details, []any{long}}, wampMessage{kind: wamp.EVENT, request: big, object: 300, payload: long}},
 		"invocation": {[]any{int64(68), int64(1), int64(70_000), details, []any{[]byte{}}}, wampMessage{kind: wamp.INVOCATION, request: 1, object: 70_000, payload: []byte{}}},
 		"result":     {[]any{int64(50), int64(7), map[string]any{}, []any{[]byte("hi")}, map[string]any{}}, wampMessage{kind: wamp.RESULT, request: 7, payload: []byte("hi")}},
+		"text":       {[]any{int64(50), int64(7), map[string]any{}, []any{"name"}}, wampMessage{kind: wamp.RESULT, request: 7, payload: []byte("name")}},
 		"subscribed": {[]any{int64(33), int64(7), big}, wampMessage{kind: wamp.SUBSCRIBED, request: 7, object: big}},
 		"error":      {[]any{int64(8), int64(48), int64(7), details, "wamp.error.x", []any{"why"}}, wampMessage{kind: wamp.ERROR, request: 7, uri: []byte("wamp.error.x")}},
 		"goodbye":    {[]any{int64(6), details, "wamp.close.normal"}, wampMessage{kind: wamp.GOODBYE}},
