@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/deskconn/dconn/scripts/bench/bus/load"
@@ -19,12 +20,14 @@ type bench struct {
 	size
 
 	field []contestant
+	base  *rig.Rig // of the base binary, nil without one
 }
 
 // contestant is a router and a way to it.
 type contestant struct {
 	name              string
 	ours              bool // what it loses is our fault
+	base              bool // the binary that ours is compared with
 	protocol, network string
 	start             func(context.Context) (daemon *exec.Cmd, address string, err error)
 }
@@ -32,28 +35,70 @@ type contestant struct {
 // The names of the contestants that the bars compare.
 const (
 	nameDconn = "dconn unix"
+	nameBase  = "base unix"
+	nameRaw   = "raw ping-pong unix"
 	nameStock = "stock nexus unix"
 	nameNATS  = "nats-server tcp"
 )
 
 // all are the contestants there may be.
 func (b *bench) all() []contestant {
-	return []contestant{
-		{nameDconn, true, load.WAMP, "unix", b.startDconn},
-		{"dconn unix, its own client", true, load.Session, "unix", b.startDconn},
-		{nameStock, false, load.WAMP, "unix", b.startStock("unix")},
-		{"stock nexus tcp", false, load.WAMP, "tcp", b.startStock("tcp")},
-		{nameNATS, false, load.NATS, "tcp", b.startNATS},
-		{"mosquitto tcp", false, load.MQTT, "tcp", b.startMosquitto("tcp")},
-		{"mosquitto unix", false, load.MQTT, "unix", b.startMosquitto("unix")},
+	all := []contestant{
+		{name: nameDconn, ours: true, protocol: load.WAMP, network: "unix", start: serve(b.Rig)},
+		{name: nameDconn + ownClient, ours: true, protocol: load.Session, network: "unix", start: serve(b.Rig)},
 	}
+	if b.base != nil {
+		all = append(all,
+			contestant{name: nameBase, base: true, protocol: load.WAMP, network: "unix", start: serve(b.base)},
+			contestant{name: nameBase + ownClient, base: true, protocol: load.Session, network: "unix", start: serve(b.base)})
+	}
+	return append(all,
+		contestant{name: nameRaw, protocol: load.Raw, network: "unix", start: b.startEcho},
+		contestant{name: nameStock, protocol: load.WAMP, network: "unix", start: b.startStock("unix")},
+		contestant{name: "stock nexus tcp", protocol: load.WAMP, network: "tcp", start: b.startStock("tcp")},
+		contestant{name: nameNATS, protocol: load.NATS, network: "tcp", start: b.startNATS},
+		contestant{name: "mosquitto tcp", protocol: load.MQTT, network: "tcp", start: b.startMosquitto("tcp")},
+		contestant{name: "mosquitto unix", protocol: load.MQTT, network: "unix", start: b.startMosquitto("unix")})
+}
+
+// ownClient ends the name of those that have the client of dconn's commands.
+const ownClient = ", its own client"
+
+// wants reports whether a contestant takes part. Beside a base, only what is
+// compared with it does, unless -contestants says something else.
+func (b *bench) wants(c contestant, named *regexp.Regexp) bool {
+	if b.base != nil && b.contestants == "" {
+		return c.ours || c.base || c.protocol == load.Raw
+	}
+	return named.MatchString(c.name)
+}
+
+// twin is the base with the client of c, which is ours; nil if there is none.
+func twin(field []contestant, c contestant) *contestant {
+	i := slices.IndexFunc(field, func(other contestant) bool { return c.ours && other.base && other.protocol == c.protocol })
+	if i < 0 {
+		return nil
+	}
+	return &field[i]
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.Dir, name) }
 
-func (b *bench) startDconn(ctx context.Context) (*exec.Cmd, string, error) {
-	daemon, err := b.Serve(ctx, b.path("dconn"))
-	return daemon, b.Socket(), err
+func serve(r *rig.Rig) func(context.Context) (*exec.Cmd, string, error) {
+	return func(ctx context.Context) (*exec.Cmd, string, error) {
+		daemon, err := r.Serve(ctx, r.Dconn())
+		return daemon, r.Socket(), err
+	}
+}
+
+func (b *bench) startEcho(ctx context.Context) (*exec.Cmd, string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", err
+	}
+	address := b.path("echo.sock")
+	other := exec.Command(self, echoWord, address)
+	return other, address, b.startAndWait(ctx, other, "unix", address)
 }
 
 func (b *bench) startStock(network string) func(context.Context) (*exec.Cmd, string, error) {
@@ -121,9 +166,15 @@ func (b *bench) prepare(ctx context.Context, wanted *regexp.Regexp) error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin"); err != nil {
 		return err
 	}
+	if b.binary != "" {
+		var err error
+		if b.base, err = b.Base(b.binary); err != nil {
+			return err
+		}
+	}
 	missing := map[string]bool{} // protocols
 	for _, c := range b.all() {
-		if !wanted.MatchString(c.name) || missing[c.protocol] {
+		if !b.wants(c, wanted) || missing[c.protocol] {
 			continue
 		}
 		if tool := tools[c.protocol]; tool != "" {
@@ -138,8 +189,11 @@ func (b *bench) prepare(ctx context.Context, wanted *regexp.Regexp) error {
 	if len(b.field) == 0 {
 		return fmt.Errorf("no contestant is named like -contestants %q", b.contestants)
 	}
-	if err := b.BuildDconn(ctx, b.path("dconn")); err != nil {
+	if err := b.BuildDconn(ctx, b.Dconn()); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(b.field, func(c contestant) bool { return strings.HasPrefix(c.name, "stock ") }) {
+		return nil
 	}
 	return b.Build(ctx, "scripts/bench/bus/stock", b.path("stock"))
 }
@@ -162,5 +216,8 @@ func (b *bench) versions(ctx context.Context) (string, error) {
 		}
 		others = append(others, strings.TrimSpace(b.FirstLine(ctx, tool, flag)))
 	}
-	return b.Versions(b.path("dconn"), others...)
+	if b.base != nil {
+		others = append(others, b.base.SaysItIs(ctx))
+	}
+	return b.Versions(b.Dconn(), others...)
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"syscall"
 	"time"
 
 	"github.com/deskconn/dconn/scripts/bench/bus/load"
+	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
 // hold puts every load on every contestant once a round. The order is drawn
@@ -18,13 +20,17 @@ func (b *bench) hold(ctx context.Context, loads []*workload) error {
 	if err := openFiles(idleSessions + 100); err != nil {
 		return err
 	}
-	for round := range b.rounds {
+	for round := range max(b.rounds, b.idleRuns) {
 		for _, w := range loads {
-			if w.once && round > 0 {
+			runs := b.rounds
+			if w.runs > 0 {
+				runs = w.runs
+			}
+			if round >= runs {
 				continue
 			}
-			b.Say("round %d of %d: %s", round+1, b.rounds, w.name)
-			if err := b.round(ctx, w); err != nil {
+			b.Say("round %d of %d: %s", round+1, runs, w.name)
+			if err := b.round(ctx, w, round); err != nil {
 				return err
 			}
 		}
@@ -32,13 +38,27 @@ func (b *bench) hold(ctx context.Context, loads []*workload) error {
 	return nil
 }
 
-func (b *bench) round(ctx context.Context, w *workload) error {
+// order is that of a round: drawn, but dconn and the base come one right after
+// the other.
+func (b *bench) order(round int) (all []contestant) {
 	for _, i := range rand.Perm(len(b.field)) {
 		c := b.field[i]
-		if c.protocol == load.Session && w.job.Kind == load.Idle {
-			continue // an idle session has no client to speak of
+		if c.base {
+			continue
 		}
-		result, err := b.once(ctx, c, w.job)
+		for _, turn := range rig.Turns(round, &c, twin(b.field, c)) {
+			all = append(all, *turn)
+		}
+	}
+	return all
+}
+
+func (b *bench) round(ctx context.Context, w *workload, round int) error {
+	for _, c := range b.order(round) {
+		if !w.has(c) {
+			continue
+		}
+		result, err := b.once(ctx, c, w)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -50,19 +70,27 @@ func (b *bench) round(ctx context.Context, w *workload) error {
 	return nil
 }
 
-// once runs a job on a router of its own.
-func (b *bench) once(ctx context.Context, c contestant, job load.Job) (result load.Result, err error) {
+// once runs a load on a router of its own.
+func (b *bench) once(ctx context.Context, c contestant, w *workload) (result load.Result, err error) {
 	defer b.StopDaemons()
 	daemon, address, err := c.start(ctx)
 	if err != nil {
 		return result, err
 	}
-	job.Protocol, job.Network, job.Address, job.Router = c.protocol, c.network, address, daemon.Process.Pid
-	text, err := json.Marshal(job)
+	self, err := os.Executable()
 	if err != nil {
 		return result, err
 	}
-	self, err := os.Executable()
+	job := w.job
+	job.Protocol, job.Network, job.Address, job.Router = c.protocol, c.network, address, daemon.Process.Pid
+	if w.awake {
+		spins := exec.Command(self, awakeWord)
+		if err := b.Start(spins); err != nil {
+			return result, err
+		}
+		job.Awake = spins.Process.Pid
+	}
+	text, err := json.Marshal(job)
 	if err != nil {
 		return result, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/deskconn/dconn/scripts/bench/bus/load"
@@ -40,10 +41,16 @@ func (w *workload) table(field []contestant) [][]string {
 	if w.job.Kind == load.Idle {
 		return w.idleTable(field)
 	}
-	rows := [][]string{{w.name, w.unit + "/s", "× stock", "p50 µs", "p90", "p99", "p999", "lost", "refused",
+	ratio := "× stock"
+	if w.job.Procedure != "" {
+		ratio = "÷ raw" // the time of a call, to that of a ping-pong
+	}
+	rows := [][]string{{w.name, w.unit + "/s", ratio, "p50 µs", "p90", "p99", "p999", "lost", "refused",
 		"CPU µs each: router", "load", "router: peak MiB"}}
 	for _, c := range field {
-		rows = append(rows, w.row(c.name))
+		if w.has(c) {
+			rows = append(rows, w.row(c.name))
+		}
 	}
 	return rows
 }
@@ -54,7 +61,7 @@ func (w *workload) row(name string) []string {
 		return []string{name, "failed", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}
 	}
 	ratio := "-"
-	if r, ok := w.ratio(name, nameStock, rate); ok {
+	if r, ok := w.tableRatio(name); ok {
 		ratio = figures.Decimal(r, 2)
 	}
 	row := []string{name, figures.Decimal(median(done, rate), 0), ratio}
@@ -74,22 +81,37 @@ func (w *workload) row(name string) []string {
 		figures.Decimal(median(done, func(r load.Result) float64 { return mebi(r.Peak) }), 1))
 }
 
+func (w *workload) tableRatio(name string) (float64, bool) {
+	if w.job.Procedure != "" {
+		return w.ratio(nameRaw, name, rate)
+	}
+	return w.ratio(name, nameStock, rate)
+}
+
 func (w *workload) idleTable(field []contestant) [][]string {
-	rows := [][]string{{"idle", "MiB with no session", fmt.Sprintf("MiB with %d", w.job.Sessions), "KiB each"}}
+	rows := [][]string{{"idle", "MiB with no session", fmt.Sprintf("MiB with %d", w.job.Sessions), "KiB each", "in each run"}}
 	for _, c := range field {
 		done := w.done(c.name)
 		switch {
 		case len(w.samples[c.name]) == 0:
 			continue
 		case len(done) == 0:
-			rows = append(rows, []string{c.name, "failed", "-", "-"})
+			rows = append(rows, []string{c.name, "failed", "-", "-", "-"})
 			continue
 		}
 		rows = append(rows, []string{c.name, figures.Decimal(median(done, idleDaemon), 1),
 			figures.Decimal(median(done, func(r load.Result) float64 { return mebi(r.After) }), 1),
-			figures.Decimal(median(done, w.idleSession), 1)})
+			figures.Decimal(median(done, w.idleSession), 1), w.idleSessions(done)})
 	}
 	return rows
+}
+
+func (w *workload) idleSessions(done []load.Result) string {
+	all := make([]string, len(done))
+	for i, r := range done {
+		all[i] = figures.Decimal(w.idleSession(r), 2)
+	}
+	return strings.Join(all, " ")
 }
 
 // done are the runs that did not fail.

@@ -62,7 +62,7 @@ func verdict(rows [][]string, what string) string {
 }
 
 func TestVerdicts(t *testing.T) {
-	all := workloads(1)
+	all := workloads(1, 1)
 	loads := chosen(all, regexp.MustCompile(`rpc 10x4$|rpc 100x1|idle`))
 	if len(loads) != 3 {
 		t.Fatalf("%d loads of 3 were chosen", len(loads))
@@ -90,7 +90,7 @@ func TestVerdicts(t *testing.T) {
 
 // What lost something meets no bar, however fast it was.
 func TestFaults(t *testing.T) {
-	w := chosen(workloads(1), regexp.MustCompile(`rpc 10x4$`))[0]
+	w := chosen(workloads(1, 1), regexp.MustCompile(`rpc 10x4$`))[0]
 	w.samples = map[string][]sample{nameDconn: runs(30, 30), nameStock: runs(10, 10), nameNATS: runs(0, 10)}
 	w.samples[nameDconn][1].Result.Lost = 1
 	w.samples[nameDconn][1].Note = "no answer"
@@ -122,7 +122,7 @@ func TestFaults(t *testing.T) {
 
 // Every bar is on a load that there is.
 func TestBars(t *testing.T) {
-	all := workloads(1)
+	all := workloads(1, 1)
 	for _, b := range bars {
 		if named(all, b.load) == nil {
 			t.Errorf("no load is named %q", b.load)

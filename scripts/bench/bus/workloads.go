@@ -12,7 +12,8 @@ import (
 type workload struct {
 	name    string
 	unit    string // of what is counted
-	once    bool   // and not in each round
+	awake   bool   // no CPU sleeps
+	runs    int    // of all, 0 for one in each round
 	job     load.Job
 	samples map[string][]sample // by the name of the contestant, one for each round
 }
@@ -30,8 +31,16 @@ const window = 1000
 // idleSessions is how many there are when they are weighed.
 const idleSessions = 5000
 
+// nameCapability is one call at a time of what the daemon answers itself, without
+// touching a device.
+const (
+	nameCapability = "capability 1x1"
+	nameAwake      = "capability 1x1, CPUs awake"
+	capability     = "org.deskconn.system.name"
+)
+
 // workloads are all there are.
-func workloads(seconds float64) []*workload {
+func workloads(seconds float64, idleRuns int) []*workload {
 	limit := time.Duration(seconds * float64(time.Second))
 	var all []*workload
 	rpc := func(callers, callees, inFlight, size int) {
@@ -50,6 +59,9 @@ func workloads(seconds float64) []*workload {
 		}})
 	}
 	rpc(1, 1, 1, 16)
+	one := load.Job{Kind: load.RPC, Callers: 1, Window: 1, Procedure: capability, For: limit}
+	all = append(all, &workload{name: nameCapability, unit: "calls", job: one},
+		&workload{name: nameAwake, unit: "calls", awake: true, job: one})
 	rpc(10, 4, 1, 16)
 	rpc(100, 1, 1, 16)
 	rpc(10, 4, 4, 16)
@@ -62,10 +74,22 @@ func workloads(seconds float64) []*workload {
 			Kind: load.PubSub, Subscribers: subscribers, Window: window, Size: 16, For: limit,
 		}})
 	}
-	return append(all, &workload{name: nameIdle, once: true, job: load.Job{Kind: load.Idle, Sessions: idleSessions, For: 4 * time.Second}})
+	return append(all, &workload{name: nameIdle, runs: idleRuns, job: load.Job{Kind: load.Idle, Sessions: idleSessions, For: 4 * time.Second}})
 }
 
 const nameIdle = "idle"
+
+// has reports whether the contestant has this load. An idle session has no client
+// to speak of, and only dconn has capabilities.
+func (w *workload) has(c contestant) bool {
+	switch {
+	case w.job.Procedure != "":
+		return c.protocol == load.Raw || c.protocol == load.WAMP && (c.ours || c.base)
+	case w.job.Kind == load.Idle:
+		return c.protocol != load.Raw && c.protocol != load.Session
+	}
+	return c.protocol != load.Raw
+}
 
 func chosen(all []*workload, only *regexp.Regexp) (some []*workload) {
 	for _, w := range all {

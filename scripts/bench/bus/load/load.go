@@ -23,6 +23,7 @@ type Job struct {
 	Network  string // of the router's address: unix, tcp
 	Address  string
 	Router   int // its process
+	Awake    int // the process of KeepAwake, 0 if there is none
 
 	Callers, Callees int           // of RPC; each callee has a procedure
 	Procedure        string        // of RPC without callees: one that the router answers, called without a payload

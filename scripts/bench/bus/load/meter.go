@@ -12,21 +12,21 @@ import (
 
 // meter counts what a run takes.
 type meter struct {
-	router                int
+	router, awake         int
 	began                 time.Time
 	routerCPU, load, busy time.Duration
 }
 
 func (j Job) meter() (meter, error) {
 	cpu, err := rig.CPUTime(j.Router)
-	busy, busyErr := rig.BusyTime()
-	return meter{router: j.Router, began: time.Now(), routerCPU: cpu, load: ownCPU(), busy: busy}, errors.Join(err, busyErr)
+	busy, busyErr := busyBut(j.Awake)
+	return meter{router: j.Router, awake: j.Awake, began: time.Now(), routerCPU: cpu, load: ownCPU(), busy: busy}, errors.Join(err, busyErr)
 }
 
 // stop notes in r what was taken since.
 func (m meter) stop(r *Result) error {
 	cpu, err := rig.CPUTime(m.router)
-	busy, busyErr := rig.BusyTime()
+	busy, busyErr := busyBut(m.awake)
 	if err = errors.Join(err, busyErr); err != nil {
 		return err
 	}
@@ -35,6 +35,16 @@ func (m meter) stop(r *Result) error {
 	r.Others = max(0, others.Seconds()/time.Since(m.began).Seconds()/float64(runtime.NumCPU()))
 	_, r.Peak, err = rig.Memory(m.router)
 	return err
+}
+
+// busyBut is what all programs have taken but this one, if there is one.
+func busyBut(pid int) (time.Duration, error) {
+	busy, err := rig.BusyTime()
+	if err != nil || pid == 0 {
+		return busy, err
+	}
+	own, err := rig.CPUTime(pid)
+	return busy - own, err
 }
 
 // ownCPU is what this process has taken.
