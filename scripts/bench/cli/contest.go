@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -25,6 +26,7 @@ type contestant struct {
 	bus     *bus
 	run     func(context.Context) (sample, error)
 	samples []sample
+	base    *contestant // the same with the base binary, nil without one
 }
 
 // sample is one run.
@@ -42,29 +44,66 @@ func (s sample) rate() float64 { return float64(s.count) / s.wall.Seconds() }
 // hold runs every contestant once a round. The order is drawn anew for each, so
 // that none keeps its predecessor.
 func (b *bench) hold(ctx context.Context, c *contest) error {
-	for range b.rounds {
+	for round := range b.rounds {
+		b.Say("round %d of %d: %s", round+1, b.rounds, c.title)
+		if err := b.renew(); err != nil {
+			return err
+		}
 		for _, i := range rand.Perm(len(c.contestants)) {
 			p := c.contestants[i]
-			if err := b.calm(ctx); err != nil {
-				return err
+			for _, turn := range rig.Turns(round, p, p.base) {
+				if err := b.once(ctx, turn); err != nil {
+					return fmt.Errorf("%s: %w", turn.name, err)
+				}
 			}
-			before, err := rig.CPUTime(p.bus.daemon.Process.Pid)
-			if err != nil {
-				return err
-			}
-			b.runs++
-			s, err := p.run(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-			if s.daemon, err = rig.CPUTime(p.bus.daemon.Process.Pid); err != nil {
-				return err
-			}
-			s.daemon -= before
-			p.samples = append(p.samples, s)
 		}
 	}
 	return nil
+}
+
+// renew gives both binaries that are compared a new copy.
+func (b *bench) renew() error {
+	if b.base == nil {
+		return nil
+	}
+	return errors.Join(b.Renew(), b.base.Renew())
+}
+
+// once runs a contestant when the daemons are idle.
+func (b *bench) once(ctx context.Context, p *contestant) error {
+	if err := b.calm(ctx); err != nil {
+		return err
+	}
+	before, err := rig.CPUTime(p.bus.daemon.Process.Pid)
+	if err != nil {
+		return err
+	}
+	p.bus.runs++
+	s, err := p.run(ctx)
+	if err != nil {
+		return err
+	}
+	if s.daemon, err = rig.CPUTime(p.bus.daemon.Process.Pid); err != nil {
+		return err
+	}
+	s.daemon -= before
+	p.samples = append(p.samples, s)
+	return nil
+}
+
+// contests are all there are, with what the base does beside.
+func (b *bench) contests() []*contest {
+	all := []*contest{b.batch(), b.endToEnd(), b.alone()}
+	if b.base == nil {
+		return all
+	}
+	for i, theirs := range b.base.contests() {
+		for j, p := range theirs.contestants { // the base has no others than dconn
+			p.name, p.ours = "base: "+p.name, false
+			all[i].contestants[j].base = p
+		}
+	}
+	return all
 }
 
 // calm waits until no daemon has anything to do: one may still route what the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -89,7 +88,7 @@ func (b *bench) alone() *contest {
 	return c
 }
 
-func (b *bench) topic() string { return fmt.Sprint("org.example.bench", b.runs) }
+func (b *bus) topic() string { return fmt.Sprint("org.example.bench", b.runs) }
 
 // through sends a file through r and compares what comes out.
 func (b *bench) through(ctx context.Context, r route) (s sample, err error) {
@@ -113,7 +112,7 @@ func (b *bench) through(ctx context.Context, r route) (s sample, err error) {
 	}
 	defer subscriber.stop()
 	begin := time.Now()
-	publisher, err := start(b.command(ctx, in, nil, append(r.publish, b.topic())...))
+	publisher, err := start(b.command(ctx, in, nil, append(r.publish, r.bus.topic())...))
 	if err != nil {
 		return s, err
 	}
@@ -135,7 +134,7 @@ func (b *bench) subscribe(ctx context.Context, r route, out *os.File) (*process,
 		return nil, err
 	}
 	defer func() { _ = ready.Close() }()
-	cmd := b.command(ctx, nil, out, append(r.subscribe, b.topic())...)
+	cmd := b.command(ctx, nil, out, append(r.subscribe, r.bus.topic())...)
 	cmd.ExtraFiles = []*os.File{said} // number 3 of the process
 	p, err := start(cmd)
 	if err = errors.Join(err, said.Close()); err != nil {
@@ -147,7 +146,7 @@ func (b *bench) subscribe(ctx context.Context, r route, out *os.File) (*process,
 			_, err = io.ReadFull(ready, make([]byte, 1))
 		}
 	} else {
-		err = b.subscribed(ctx, r.bus.daemon)
+		err = b.subscribed(ctx, r.bus)
 	}
 	if err != nil {
 		p.stop()
@@ -158,10 +157,10 @@ func (b *bench) subscribe(ctx context.Context, r route, out *os.File) (*process,
 
 // subscribed waits until mosquitto says that somebody subscribed to the topic.
 // It does one thing at a time, so what comes later will be delivered.
-func (b *bench) subscribed(ctx context.Context, daemon *exec.Cmd) error {
+func (b *bench) subscribed(ctx context.Context, broker *bus) error {
 	return rig.Eventually(ctx, rig.Moment, func() (bool, error) {
-		log, err := os.ReadFile(b.LogOf(daemon))
-		return strings.Contains(string(log), b.topic()+"\n"), err
+		log, err := os.ReadFile(b.LogOf(broker.daemon))
+		return strings.Contains(string(log), broker.topic()+"\n"), err
 	})
 }
 
@@ -201,7 +200,7 @@ func (b *bench) piped(ctx context.Context, r route) (s sample, err error) {
 		return s, err
 	}
 	begin := time.Now()
-	publisher, err := start(b.command(ctx, in, nil, append(r.publish, b.topic())...))
+	publisher, err := start(b.command(ctx, in, nil, append(r.publish, r.bus.topic())...))
 	_ = in.Close()
 	if err != nil {
 		return s, errors.Join(err, out.Close())

@@ -56,9 +56,13 @@ type process struct {
 	said bytes.Buffer
 }
 
-// command is argv, with files for stdin and stdout.
+// command is argv, with files for stdin and stdout. Its dconn is that of the rig.
 func (b *bench) command(ctx context.Context, in, out *os.File, argv ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	program := argv[0]
+	if program == "dconn" {
+		program = b.Dconn()
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
 	cmd.Env = b.Env()
 	cmd.Stdin, cmd.Stdout = in, out
 	return cmd

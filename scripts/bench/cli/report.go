@@ -38,7 +38,7 @@ func report(w io.Writer, versions string, contests []*contest, buses []*bus) err
 	rows := [][]string{{"daemon, of all this", "CPU s", "peak MiB"}}
 	for _, b := range buses {
 		u := usageOf(b.daemon.ProcessState)
-		rows = append(rows, []string{b.daemon.Args[0], figures.Decimal(u.cpu.Seconds(), 1), u.text()})
+		rows = append(rows, []string{b.name, figures.Decimal(u.cpu.Seconds(), 1), u.text()})
 	}
 	return errors.Join(err, figures.Print(w, rows), figures.Print(w, verdicts(contests)))
 }
@@ -51,8 +51,36 @@ func (c *contest) table() [][]string {
 	rows := [][]string{head}
 	for _, p := range c.contestants {
 		rows = append(rows, c.row(p))
+		if p.base != nil {
+			rows = append(rows, c.row(p.base))
+		}
 	}
 	return rows
+}
+
+// besides are the rows that this tree and the base have in common.
+func besides(contests []*contest) (rows []figures.Paired) {
+	for _, c := range contests {
+		for _, p := range c.contestants {
+			if p.base != nil {
+				rows = append(rows, figures.Paired{
+					Name: c.title + ", " + c.unit + "/s: " + p.name, This: p.measured(), Base: p.base.measured(),
+				})
+			}
+		}
+	}
+	return rows
+}
+
+// measured are the rates of all rounds; one in which something was lost has none.
+func (p *contestant) measured() []float64 {
+	rates := p.rates()
+	for i, s := range p.samples {
+		if s.lost > 0 {
+			rates[i] = figures.Failed
+		}
+	}
+	return rates
 }
 
 func (c *contest) row(p *contestant) []string {

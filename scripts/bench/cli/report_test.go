@@ -30,6 +30,21 @@ func TestLost(t *testing.T) {
 	}
 }
 
+func TestBesides(t *testing.T) {
+	one, two := sample{count: 10, wall: time.Second}, sample{count: 20, wall: time.Second}
+	partly := sample{count: 7, lost: 3, wall: time.Second}
+	p := row("publish", true, one, two, partly)
+	p.base = row("base: publish", false, two, two, two)
+	c := &contest{title: "lines", unit: "lines", peer: -1, contestants: []*contestant{p, row("mosquitto", false, one)}}
+	rows := besides([]*contest{c})
+	if len(rows) != 1 || rows[0].Name != "lines, lines/s: publish" || rows[0].Ratio() != 0.75 {
+		t.Errorf("besides = %+v, expected one row with the ratio of two rounds", rows)
+	}
+	if table := c.table(); len(table) != 4 || table[2][0] != "base: publish" {
+		t.Errorf("table = %q, expected the base below its row", table)
+	}
+}
+
 // What lost something has no rate, is nobody's peer, and meets no bar.
 func TestLossIsNoSpeed(t *testing.T) {
 	whole, partly := sample{count: 100_000, wall: time.Second}, sample{count: 100_000, lost: 1, wall: time.Second}

@@ -20,15 +20,17 @@ type bench struct {
 	dconn     *bus
 	mosquitto *bus   // nil where it is not to be had
 	buses     []*bus // those there are
+	base      *bench // with the base binary, nil without one
 
 	documents string // file of the calls of a batch
 	name      string // what each of them answers
-	runs      int    // so far: each has a topic and an output of its own
 }
 
 // bus is a daemon that others send through.
 type bus struct {
+	name   string
 	daemon *exec.Cmd
+	runs   int      // so far: each has a topic of its own
 	at     []string // the flags that lead there
 	unix   []string // those of another way
 }
@@ -38,28 +40,47 @@ func (b *bench) path(name string) string { return filepath.Join(b.Dir, name) }
 // laptop is the state of a machine that is paired with the one that serves.
 func (b *bench) laptop() string { return b.path("laptop") }
 
-// prepare builds dconn, starts the daemons and writes what is sent to them.
+// prepare builds dconn and gets everything ready, that of the base too.
 func (b *bench) prepare(ctx context.Context) error {
-	// dconn is called by its name, and mosquitto is not on every user's path.
-	if err := os.Setenv("PATH", b.Dir+":"+os.Getenv("PATH")+":/usr/sbin"); err != nil {
+	// mosquitto is not on every user's path
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin"); err != nil {
 		return err
 	}
-	if err := b.BuildDconn(ctx, b.path("dconn")); err != nil {
+	if err := b.BuildDconn(ctx, b.Dconn()); err != nil {
 		return err
 	}
-	daemon, err := b.Serve(ctx, "dconn")
+	if err := b.begin(ctx, "dconn"); err != nil {
+		return err
+	}
+	if b.binary != "" {
+		r, err := b.Base(b.binary)
+		if err != nil {
+			return err
+		}
+		b.base = &bench{Rig: r, size: b.size}
+		if err := b.base.begin(ctx, "dconn of the base"); err != nil {
+			return err
+		}
+		b.buses = append(b.buses, b.base.dconn)
+	}
+	if b.base != nil && !b.withMosquitto {
+		return nil
+	}
+	return b.startMosquitto(ctx)
+}
+
+// begin starts the daemon and writes what is sent to it.
+func (b *bench) begin(ctx context.Context, name string) error {
+	daemon, err := b.Serve(ctx, b.Dconn())
 	if err != nil {
 		return err
 	}
-	if err := b.Pair(ctx, "dconn", device, b.laptop()); err != nil {
+	if err := b.Pair(ctx, b.Dconn(), device, b.laptop()); err != nil {
 		return err
 	}
-	b.dconn = &bus{daemon: daemon}
+	b.dconn = &bus{name: name, daemon: daemon}
 	b.buses = append(b.buses, b.dconn)
-	if err := b.startMosquitto(ctx); err != nil {
-		return err
-	}
-	if b.name, err = b.Output(ctx, "dconn", "call", procedure); err != nil {
+	if b.name, err = b.Output(ctx, b.Dconn(), "call", procedure); err != nil {
 		return err
 	}
 	b.name = strings.TrimSuffix(b.name, "\n")
@@ -101,7 +122,7 @@ func (b *bench) startMosquitto(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.mosquitto = &bus{daemon: m.Daemon, at: []string{"-h", "127.0.0.1", "-p", fmt.Sprint(m.Port)}, unix: []string{"--unix", m.Socket}}
+	b.mosquitto = &bus{name: "mosquitto", daemon: m.Daemon, at: []string{"-h", "127.0.0.1", "-p", fmt.Sprint(m.Port)}, unix: []string{"--unix", m.Socket}}
 	b.buses = append(b.buses, b.mosquitto)
 	return nil
 }
@@ -111,5 +132,8 @@ func (b *bench) versions(ctx context.Context) (string, error) {
 	if b.mosquitto != nil {
 		others = append(others, b.FirstLine(ctx, "mosquitto", "-h"), b.FirstLine(ctx, "mosquitto_sub", "--version"))
 	}
-	return b.Versions(b.path("dconn"), others...)
+	if b.base != nil {
+		others = append(others, b.base.SaysItIs(ctx))
+	}
+	return b.Versions(b.Dconn(), others...)
 }

@@ -32,6 +32,12 @@ func TestBase(t *testing.T) {
 	if got, err := os.ReadFile(base.Dconn()); err != nil || string(got) != "program" {
 		t.Errorf("the copy is %q, %v", got, err)
 	}
+	if err := base.Renew(); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(base.Dconn()); err != nil || string(got) != "program" {
+		t.Errorf("the copy of the copy is %q, %v", got, err)
+	}
 	if base.Socket() == r.Socket() || base.Dconn() == r.Dconn() {
 		t.Error("the base has the socket or the binary of this tree")
 	}
