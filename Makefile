@@ -86,6 +86,18 @@ bench-isolation:
 bench-discover:
 	go run ./scripts/bench/discover -tags '$(TAGS)'
 
+# this tree beside another binary of dconn, such as one of an earlier commit, in
+# about 20 minutes: BASE=path. It fails if a row is below the bar.
+.PHONY: bench-base
+bench-base: BASE ?=
+bench-base:
+	@test -x '$(BASE)' || { echo 'bench-base: BASE must be a binary of dconn, got "$(BASE)"' >&2; exit 1; }
+	failed=0; \
+	go run ./scripts/bench/bus -tags '$(TAGS)' -base '$(BASE)' -rounds 6 -seconds 1 -idle-runs 3 || failed=1; \
+	go run ./scripts/bench/cli -tags '$(TAGS)' -base '$(BASE)' -rounds 6 || failed=1; \
+	go run ./scripts/bench/isolation -tags '$(TAGS)' -base '$(BASE)' -rounds 6 -load 2s || failed=1; \
+	exit $$failed
+
 bench: bench-cold bench-cli bench-bus bench-isolation
 
 demo: build

@@ -79,7 +79,12 @@ func TestBesides(t *testing.T) {
 			t.Errorf("%s: %v, expected no ratio where a round failed", p.Name, p.Ratio())
 		}
 	}
-	table := verdicts(loads)
+	b.checkTables(t, one, idle)
+}
+
+// checkTables looks at what the report says of these loads.
+func (b *bench) checkTables(t *testing.T, one, idle *workload) {
+	table := verdicts([]*workload{one, idle})
 	for what, want := range map[string]string{
 		"capability 1x1 ÷ " + nameBase:               "2.50 ≥ 1.50 bar met",
 		"capability 1x1 ÷ " + nameRaw:                "2.50 ≤ 2.70 bar, time met",
