@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"regexp"
 	"testing"
 
@@ -75,15 +76,15 @@ func TestBesides(t *testing.T) {
 	for _, p := range rows {
 		if w, ok := want[p.Name]; ok && p.Ratio() != w {
 			t.Errorf("%s: %v, expected %v", p.Name, p.Ratio(), w)
-		} else if !ok && p.Ratio() == p.Ratio() {
+		} else if !ok && !math.IsNaN(p.Ratio()) {
 			t.Errorf("%s: %v, expected no ratio where a round failed", p.Name, p.Ratio())
 		}
 	}
-	b.checkTables(t, one, idle)
+	checkTables(t, b.field, one, idle)
 }
 
 // checkTables looks at what the report says of these loads.
-func (b *bench) checkTables(t *testing.T, one, idle *workload) {
+func checkTables(t *testing.T, field []contestant, one, idle *workload) {
 	table := verdicts([]*workload{one, idle})
 	for what, want := range map[string]string{
 		"capability 1x1 ÷ " + nameBase:               "2.50 ≥ 1.50 bar met",
@@ -94,10 +95,10 @@ func (b *bench) checkTables(t *testing.T, one, idle *workload) {
 			t.Errorf("%s: %s, expected %s", what, got, want)
 		}
 	}
-	if got := idle.idleTable(b.field)[1][4]; got != "10.00 20.00 10.00" {
+	if got := idle.idleTable(field)[1][4]; got != "10.00 20.00 10.00" {
 		t.Errorf("the idle sessions of every run are %q", got)
 	}
-	if head := one.table(b.field); head[0][2] != "÷ raw" || len(head) != 4 || head[1][2] != "2.50" || head[3][2] != "1.00" {
+	if head := one.table(field); head[0][2] != "÷ raw" || len(head) != 4 || head[1][2] != "2.50" || head[3][2] != "1.00" {
 		t.Errorf("the table of one call at a time: %q", head)
 	}
 }
