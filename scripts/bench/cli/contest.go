@@ -46,8 +46,10 @@ func (s sample) rate() float64 { return float64(s.count) / s.wall.Seconds() }
 func (b *bench) hold(ctx context.Context, c *contest) error {
 	for round := range b.rounds {
 		b.Say("round %d of %d: %s", round+1, b.rounds, c.title)
-		if err := b.renew(); err != nil {
-			return err
+		if b.base != nil {
+			if err := errors.Join(b.renew(ctx), b.base.renew(ctx)); err != nil {
+				return err
+			}
 		}
 		for _, i := range rand.Perm(len(c.contestants)) {
 			p := c.contestants[i]
@@ -59,14 +61,6 @@ func (b *bench) hold(ctx context.Context, c *contest) error {
 		}
 	}
 	return nil
-}
-
-// renew gives both binaries that are compared a new copy.
-func (b *bench) renew() error {
-	if b.base == nil {
-		return nil
-	}
-	return errors.Join(b.Renew(), b.base.Renew())
 }
 
 // once runs a contestant when the daemons are idle.

@@ -27,6 +27,12 @@ func usageOf(state *os.ProcessState) usage {
 	return u
 }
 
+// usage is that of the daemon, which must have ended, and of those before it.
+func (b *bus) usage() usage {
+	u := usageOf(b.daemon.ProcessState)
+	return usage{cpu: b.past.cpu + u.cpu, peak: max(b.past.peak, u.peak)}
+}
+
 // text is the peak in MiB. The kernel also counts what the parent had before
 // the program was loaded: a peak that is no larger than ours may be that.
 func (u usage) text() string {

@@ -37,7 +37,7 @@ func report(w io.Writer, versions string, contests []*contest, buses []*bus) err
 	}
 	rows := [][]string{{"daemon, of all this", "CPU s", "peak MiB"}}
 	for _, b := range buses {
-		u := usageOf(b.daemon.ProcessState)
+		u := b.usage()
 		rows = append(rows, []string{b.name, figures.Decimal(u.cpu.Seconds(), 1), u.text()})
 	}
 	return errors.Join(err, figures.Print(w, rows), figures.Print(w, verdicts(contests)))

@@ -30,6 +30,7 @@ type bench struct {
 type bus struct {
 	name   string
 	daemon *exec.Cmd
+	past   usage    // of daemons before this one
 	runs   int      // so far: each has a topic of its own
 	at     []string // the flags that lead there
 	unix   []string // those of another way
@@ -70,22 +71,40 @@ func (b *bench) prepare(ctx context.Context) error {
 }
 
 // begin starts the daemon and writes what is sent to it.
-func (b *bench) begin(ctx context.Context, name string) error {
-	daemon, err := b.Serve(ctx, b.Dconn())
-	if err != nil {
-		return err
-	}
-	if err := b.Pair(ctx, b.Dconn(), device, b.laptop()); err != nil {
-		return err
-	}
-	b.dconn = &bus{name: name, daemon: daemon}
+func (b *bench) begin(ctx context.Context, name string) (err error) {
+	b.dconn = &bus{name: name}
 	b.buses = append(b.buses, b.dconn)
+	if err := b.serve(ctx); err != nil {
+		return err
+	}
 	if b.name, err = b.Output(ctx, b.Dconn(), "call", procedure); err != nil {
 		return err
 	}
 	b.name = strings.TrimSuffix(b.name, "\n")
 	b.documents = b.path("documents")
 	return writeLines(b.documents, b.calls, func(int) string { return "{}" })
+}
+
+// serve starts the daemon, and pairs the laptop with it anew: its port is another.
+func (b *bench) serve(ctx context.Context) (err error) {
+	if err := os.RemoveAll(b.laptop()); err != nil {
+		return err
+	}
+	if b.dconn.daemon, err = b.Serve(ctx, b.Dconn()); err != nil {
+		return err
+	}
+	return b.Pair(ctx, b.Dconn(), device, b.laptop())
+}
+
+// renew gives the binary a new copy and starts the daemon anew: what one process
+// was given by chance is not that of a whole run.
+func (b *bench) renew(ctx context.Context) error {
+	b.Stop(b.dconn.daemon)
+	b.dconn.past = b.dconn.usage()
+	if err := b.Renew(); err != nil {
+		return err
+	}
+	return b.serve(ctx)
 }
 
 // input is a file with that many lines, no two of them the same.

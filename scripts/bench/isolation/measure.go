@@ -71,6 +71,16 @@ func (b *bench) begin(ctx context.Context, chosen []disturber) error {
 	for _, d := range chosen {
 		b.results = append(b.results, &result{name: d.name})
 	}
+	err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	b.alone, err = b.measure(ctx, nil)
+	return err
+}
+
+// serve starts the daemon and the pair, and warms them up.
+func (b *bench) serve(ctx context.Context) error {
 	daemon, err := b.Serve(ctx, b.Dconn())
 	if err != nil {
 		return err
@@ -79,11 +89,27 @@ func (b *bench) begin(ctx context.Context, chosen []disturber) error {
 	if b.victim, err = newVictim(ctx, b.Socket()); err != nil {
 		return err
 	}
-	if _, err = b.measure(ctx, nil); err != nil { // warms up
+	b.victim.run(ctx, min(b.load, warmUp))
+	return nil
+}
+
+// warmUp is at most how long the pair is busy before it is measured.
+const warmUp = 200 * time.Millisecond
+
+// renew gives both sides a new daemon and a new pair: what one process was given by
+// chance is not that of a whole run. Without a base both stay.
+func (b *bench) renew(ctx context.Context) error {
+	if b.base == nil {
+		return nil
+	}
+	b.StopDaemons()
+	if err := b.Renew(); err != nil {
 		return err
 	}
-	b.alone, err = b.measure(ctx, nil)
-	return err
+	if err := b.base.Renew(); err != nil {
+		return err
+	}
+	return errors.Join(b.serve(ctx), b.base.serve(ctx))
 }
 
 // hold measures every disturbance once a round, and in each round this tree and
@@ -92,6 +118,9 @@ func (b *bench) hold(ctx context.Context, chosen []disturber) error {
 	for i, d := range chosen {
 		b.Say("%s", d.name)
 		for round := range b.rounds {
+			if err := b.renew(ctx); err != nil {
+				return err
+			}
 			for _, side := range rig.Turns(round, b, b.base) {
 				if err := side.round(ctx, d, side.results[i]); err != nil {
 					return fmt.Errorf("%s: %w", d.name, err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -52,16 +53,21 @@ func (r *Rig) Serve(ctx context.Context, dconn string) (*exec.Cmd, error) {
 	return daemon, nil
 }
 
-// StopDaemons ends what Start began, here and in the rig of the base: politely, and after 5 seconds by force.
+// StopDaemons ends what Start began, here and in the rig of the base.
 func (r *Rig) StopDaemons() {
 	if r.base != nil {
 		r.base.StopDaemons()
 	}
-	for _, d := range r.daemons {
-		force := time.AfterFunc(5*time.Second, func() { _ = d.Process.Kill() })
-		_ = d.Process.Signal(syscall.SIGTERM)
-		_ = d.Wait()
-		force.Stop()
+	for _, d := range slices.Clone(r.daemons) {
+		r.Stop(d)
 	}
-	r.daemons = nil
+}
+
+// Stop ends a daemon: politely, and after 5 seconds by force.
+func (r *Rig) Stop(d *exec.Cmd) {
+	force := time.AfterFunc(5*time.Second, func() { _ = d.Process.Kill() })
+	_ = d.Process.Signal(syscall.SIGTERM)
+	_ = d.Wait()
+	force.Stop()
+	r.daemons = slices.DeleteFunc(r.daemons, func(other *exec.Cmd) bool { return other == d })
 }
