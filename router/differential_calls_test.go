@@ -7,6 +7,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -92,7 +93,7 @@ func (p *play) call(by int) *operation {
 			return o
 		}
 	}
-	procedure, options := drawn(p, playedProcedures), wamp.Dict{}
+	procedure, options := p.callable(), wamp.Dict{}
 	if p.chance(40) {
 		options["receive_progress"] = true
 	}
@@ -107,7 +108,7 @@ func (p *play) call(by int) *operation {
 		options["timeout"] = 30000
 	case n < 36 && todo["call timeout"] && procedure != "net.d.robin":
 		options["timeout"] = 50
-	case n < 46:
+	case n < 42:
 		procedure, options = randomProcedure, wamp.Dict{}
 	}
 	p.tokens++
@@ -125,6 +126,23 @@ func (p *play) call(by int) *operation {
 		a.calls = append(a.calls, c)
 	}
 	return o
+}
+
+// callable is mostly a procedure that a session has registered.
+func (p *play) callable() string {
+	registered := []string{}
+	for _, a := range p.actors {
+		for _, name := range a.regs {
+			t := p.routers[0].patterns[name]
+			if !a.left && t.match == session.Exact && t.uri != randomProcedure {
+				registered = append(registered, t.uri)
+			}
+		}
+	}
+	if len(registered) > 0 && p.chance(70) {
+		return drawn(p, registered)
+	}
+	return drawn(p, playedProcedures)
 }
 
 // callMore goes on with a progressive call whose callee still has the procedure:

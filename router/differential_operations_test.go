@@ -174,25 +174,25 @@ func (p *play) next() *operation {
 	present := p.present()
 	by := drawn(p, present)
 	switch n := p.rnd.IntN(100); {
-	case n < 10:
+	case n < 8:
 		return p.subscribe(by)
-	case n < 15:
+	case n < 11:
 		return p.unsubscribe(by)
-	case n < 28:
+	case n < 22:
 		return p.publish(by)
-	case n < 40:
+	case n < 33:
 		return p.register(by)
-	case n < 44:
+	case n < 36:
 		return p.unregister(by)
 	case n < 60:
 		return p.call(by)
-	case n < 76:
+	case n < 77:
 		return p.answer(by)
 	case n < 84:
 		return p.cancel(by)
-	case n < 92:
+	case n < 90:
 		return p.askMeta(by)
-	case n < 95:
+	case n < 94:
 		return p.odd(by)
 	case n < 97 && len(present) < 5, len(present) < 3:
 		return p.join(p.chance(30))

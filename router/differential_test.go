@@ -20,7 +20,7 @@ import (
 // them, DCONN_DIFFER_OPERATIONS longer ones.
 func TestDifferential(t *testing.T) {
 	seed := envInt(t, "DCONN_DIFFER_SEED", int(time.Now().UnixNano()&math.MaxInt32))
-	plays, length := 60, envInt(t, "DCONN_DIFFER_OPERATIONS", 60)
+	plays, length := 80, envInt(t, "DCONN_DIFFER_OPERATIONS", 100)
 	if testing.Short() {
 		plays = 10
 	}
@@ -74,7 +74,7 @@ type play struct {
 	t       *testing.T
 	rnd     *rand.Rand
 	routers [2]*playedRouter // stock, ours
-	actors  []*playActor         // by number of their sessions
+	actors  []*playActor     // by number of their sessions
 	allowed []*difference
 	said    []string // what was done, and heard
 	tokens  int
