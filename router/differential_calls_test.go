@@ -88,7 +88,7 @@ func textList(l []string) wamp.List {
 
 func (p *play) call(by int) *operation {
 	a := p.actors[by]
-	if todo["progressive call invocations"] && p.chance(40) {
+	if p.plays("progressive call invocations") && p.chance(40) {
 		if o := p.callMore(by); o != nil {
 			return o
 		}
@@ -97,16 +97,16 @@ func (p *play) call(by int) *operation {
 	if p.chance(40) {
 		options["receive_progress"] = true
 	}
-	if todo["disclose_me of a call"] && p.chance(30) {
+	if p.plays("disclose_me of a call") && p.chance(30) {
 		options["disclose_me"] = true
 	}
 	c := &openCall{procedure: procedure}
 	switch n := p.rnd.IntN(100); {
-	case n < 20 && todo["progressive call invocations"]:
+	case n < 20 && p.plays("progressive call invocations"):
 		options["progress"], c.more = true, true
-	case n < 30 && todo["call timeout"]:
+	case n < 30 && p.plays("call timeout"):
 		options["timeout"] = 30000
-	case n < 36 && todo["call timeout"] && procedure != "net.d.robin":
+	case n < 36 && p.plays("call timeout") && procedure != "net.d.robin":
 		options["timeout"] = 50
 	case n < 42:
 		procedure, options = randomProcedure, wamp.Dict{}
@@ -230,7 +230,7 @@ func (p *play) cancel(by int) *operation {
 	if p.chance(60) {
 		options["mode"] = wamp.CancelModeKillNoWait
 	}
-	if todo["cancel modes"] {
+	if p.plays("cancel modes") {
 		options = wamp.Dict{}
 		if mode := drawn(p, []string{"skip", "kill", "kill", "killnowait", "", "nonsense"}); mode != "" {
 			options["mode"] = mode
@@ -260,7 +260,7 @@ func cmpOr(s, otherwise string) string {
 func (p *play) askMeta(by int) *operation {
 	procedures := []string{}
 	for name := range metaResults {
-		if name != "wamp.subscription.count_subscribers" || todo["count_subscribers"] {
+		if name != "wamp.subscription.count_subscribers" || p.plays("count_subscribers") {
 			procedures = append(procedures, name)
 		}
 	}

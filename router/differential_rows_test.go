@@ -23,6 +23,9 @@ var todo = map[string]bool{
 	"invocation ids from 1":        false,
 }
 
+// plays reports whether a feature of todo is played.
+func (p *play) plays(feature string) bool { return todo[feature] || p.twins }
+
 // difference is one way in which the routers may differ. A row has one of the
 // functions; found counts what they allow in one operation.
 type difference struct {
@@ -52,6 +55,12 @@ func is(m *canonical, kind wamp.MessageType, uri string) bool {
 // nexus v3.3.0's router package.
 func differences() []*difference {
 	return slices.Concat(stockFaults(), ourPolicy())
+}
+
+// allowedAmong is differences, or what two stock routers need: they are asked the
+// same.
+func allowedAmong(twins bool) []*difference {
+	return slices.DeleteFunc(differences(), func(d *difference) bool { return twins && d.ask == nil })
 }
 
 // stockFaults are what nexus does wrong.

@@ -214,6 +214,12 @@ func (r *playedRouter) leave(by int, says bool) {
 	})
 }
 
+func attended(t testing.TB, name, path string) *playedRouter {
+	r := &playedRouter{t: t, name: name, path: path, names: newNames(), patterns: map[string]pattern{}}
+	r.attend()
+	return r
+}
+
 // attend has the witness learn what the router has from the start.
 func (r *playedRouter) attend() {
 	r.witness = r.join(false)

@@ -61,7 +61,7 @@ func (p *play) invoked(a *playActor, m *canonical) {
 
 // answerRandom answers a call of which each router invokes a callee of its choice.
 func (p *play) answerRandom(o *operation) string {
-	if wrong := p.routers[1].counted(); wrong != "" {
+	if wrong := p.counted(); wrong != "" {
 		return wrong
 	}
 	invoked := [2]string{}

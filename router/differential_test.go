@@ -25,18 +25,9 @@ func TestDifferential(t *testing.T) {
 		plays = 10
 	}
 	plays = envInt(t, "DCONN_DIFFER_PLAYS", plays)
-	allowed := differences()
+	allowed := allowedAmong(false)
 	for i := range plays {
-		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(uint64(seed+i), 0))
-			script := make([]uint64, length)
-			for i := range script {
-				script[i] = rnd.Uint64()
-			}
-			if wrong := playOnce(t, script, allowed); wrong != "" {
-				t.Errorf("seed %d:\n%s", seed+i, shrink(t, script, wrong))
-			}
-		})
+		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) { playSeed(t, uint64(seed+i), length, allowed, false) })
 	}
 	for _, d := range allowed {
 		t.Logf("%6d times: %s", d.times, d.name)
@@ -46,16 +37,42 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+// Two stock routers differ in nothing: what the test sees comes from the routers,
+// not from the moment. All features are played.
+func TestDifferentialTwins(t *testing.T) {
+	seed := envInt(t, "DCONN_DIFFER_SEED", int(time.Now().UnixNano()&math.MaxInt32))
+	plays := 10
+	if testing.Short() {
+		plays = 2
+	}
+	for i := range envInt(t, "DCONN_DIFFER_PLAYS", plays) {
+		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) {
+			playSeed(t, uint64(seed+i), envInt(t, "DCONN_DIFFER_OPERATIONS", 100), allowedAmong(true), true)
+		})
+	}
+}
+
+func playSeed(t *testing.T, seed uint64, length int, allowed []*difference, twins bool) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	script := make([]uint64, length)
+	for i := range script {
+		script[i] = rnd.Uint64()
+	}
+	if wrong := playOnce(t, script, allowed, twins); wrong != "" {
+		t.Errorf("seed %d:\n%s", seed, shrink(t, script, wrong, twins))
+	}
+}
+
 // shrink leaves operations out of a script as long as it still fails, and returns
 // how the shortest one fails.
-func shrink(t *testing.T, script []uint64, wrong string) string {
+func shrink(t *testing.T, script []uint64, wrong string, twins bool) string {
 	limit := time.Now().Add(20 * time.Second)
 	for size := len(script) / 2; size > 0 && time.Now().Before(limit); {
 		shorter := false
 		for at := 0; at < len(script) && time.Now().Before(limit); {
 			less := slices.Delete(slices.Clone(script), at, min(at+size, len(script)))
 			again := ""
-			t.Run("shorter", func(t *testing.T) { again = playOnce(t, less, differences()) })
+			t.Run("shorter", func(t *testing.T) { again = playOnce(t, less, allowedAmong(twins), twins) })
 			if again == "" {
 				at += size
 				continue
@@ -76,6 +93,7 @@ type play struct {
 	routers [2]*playedRouter // stock, ours
 	actors  []*playActor     // by number of their sessions
 	allowed []*difference
+	twins   bool     // ours is stock as well
 	said    []string // what was done, and heard
 	tokens  int
 }
@@ -108,18 +126,18 @@ type openInvocation struct {
 
 // playOnce plays a script to fresh routers. Each number of it is one operation,
 // so that it stays about the same when others are left out.
-func playOnce(t *testing.T, script []uint64, allowed []*difference) string {
+func playOnce(t *testing.T, script []uint64, allowed []*difference, twins bool) string {
 	b := startWith(t, options(transport.DefaultLimits(), DefaultSessionLimits()))
-	ours := &playedRouter{t: t, name: "ours", path: b.path, names: newNames(), patterns: map[string]pattern{}}
-	ours.attend()
+	ours := attended(t, "ours", b.path)
 	identity := asOurs{}
 	identity.authID, _ = ours.witness.welcome.Details["authid"].(string)
 	identity.role, _ = ours.witness.welcome.Details["authrole"].(string)
-	stock := &playedRouter{
-		t: t, name: "stock", path: startStock(t, identity).path, isStock: true, names: newNames(), patterns: map[string]pattern{},
+	if twins {
+		ours = attended(t, "the other stock", startStock(t, identity).path)
 	}
-	stock.attend()
-	p := &play{t: t, routers: [2]*playedRouter{stock, ours}, allowed: allowed}
+	stock := attended(t, "stock", startStock(t, identity).path)
+	stock.isStock, ours.isStock = true, twins
+	p := &play{t: t, routers: [2]*playedRouter{stock, ours}, allowed: allowed, twins: twins}
 	t.Cleanup(p.cut)
 	for i := range 3 {
 		if wrong := p.perform(p.join(i == 2)); wrong != "" {
@@ -206,7 +224,7 @@ func (p *play) compare(o *operation) string {
 		}
 	}
 	if wrong == "" {
-		wrong = p.routers[1].counted()
+		wrong = p.counted()
 	}
 	if wrong != "" {
 		return wrong
