@@ -32,10 +32,10 @@ func (p *play) publish(by int) *operation {
 		if p.chance(20) {
 			sessions[key] = []string{fmt.Sprint(sessionID, 1+p.rnd.IntN(len(p.actors)))}
 		}
-		if p.chance(8) {
+		if p.chance(12) {
 			options[key+"_authid"] = list("nobody", p.authID())
 		}
-		if p.chance(8) {
+		if p.chance(12) {
 			options[key+"_authrole"] = list(wire.AuthAnonymous, roleOwner)
 		}
 	}

@@ -42,7 +42,7 @@ const (
 )
 
 var (
-	playedTopics   = []string{"net.a", "net.b", "net.a.x", "com.a", "net..a", "net.#", ""}
+	playedTopics   = []string{"net.a", "net.a", "net.a", "net.b", "net.b", "net.a.x", "net.a.x", "com.a", "com.a", "net..a", "net.#", ""}
 	playedPatterns = []pattern{
 		{uri: "net.a", match: session.Exact}, {uri: "net.b", match: session.Exact}, {uri: "net.a.x"},
 		{uri: "net", match: session.Prefix}, {uri: "net.a", match: session.Prefix}, {uri: "", match: session.Prefix},
@@ -83,7 +83,18 @@ func (r *playedRouter) perform(p *play, o *operation) {
 		return
 	}
 	s := r.sessions[o.by]
-	for _, m := range o.send(r) {
+	s.send(p.messages(r, o)...)
+	if o.waits {
+		r.awaitAnswer(s)
+	}
+}
+
+// messages are those of o for one router.
+func (p *play) messages(r *playedRouter, o *operation) []wamp.Message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, all := r.sessions[o.by], o.send(r)
+	for _, m := range all {
 		switch m := m.(type) {
 		case *wamp.Call:
 			s.called[m.Request] = string(m.Procedure)
@@ -97,11 +108,8 @@ func (r *playedRouter) perform(p *play, o *operation) {
 				d.times++
 			}
 		}
-		s.send(m)
 	}
-	if o.waits {
-		r.awaitAnswer(s)
-	}
+	return all
 }
 
 // awaitAnswer waits until the last request of a session, a CALL, has ended.

@@ -47,7 +47,8 @@ const quietTopic = "net.quiet"
 // patience bounds every wait of a play.
 const playPatience = 10 * time.Second
 
-// features announces everything; a plain callee cannot be interrupted.
+// features announces everything. A plain session cannot be interrupted as a callee,
+// and is not told who publishes.
 func features(plain bool) wamp.Dict {
 	all := func(names ...string) wamp.Dict {
 		d := wamp.Dict{}
@@ -60,14 +61,16 @@ func features(plain bool) wamp.Dict {
 		"caller_identification", "call_timeout", "pattern_based_registration", "shared_registration",
 		"progressive_call_results", "progressive_call_invocations", "call_canceling",
 	}
+	subscriber := []string{"pattern_based_subscription", "publisher_identification"}
 	if plain {
+		subscriber = subscriber[:1]
 		callee = slices.DeleteFunc(callee, func(n string) bool { return n == "call_canceling" })
 	}
 	return wamp.Dict{
 		"authmethods": wamp.List{wire.AuthPeerCred},
 		"roles": wamp.Dict{
 			"publisher":  all("publisher_identification", "publisher_exclusion", "subscriber_blackwhite_listing"),
-			"subscriber": all("publisher_identification", "pattern_based_subscription"),
+			"subscriber": all(subscriber...),
 			"caller": all("caller_identification", "call_timeout", "call_canceling",
 				"progressive_call_results", "progressive_call_invocations"),
 			"callee": all(callee...),

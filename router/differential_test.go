@@ -96,6 +96,7 @@ type play struct {
 	twins   bool     // ours is stock as well
 	said    []string // what was done, and heard
 	tokens  int
+	mu      sync.Mutex // held while messages are made: both routers get theirs at once
 }
 
 // playActor is what both routers know of a session.
