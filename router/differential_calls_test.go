@@ -17,28 +17,7 @@ func (p *play) publish(by int) *operation {
 	if p.chance(20) {
 		times = 3
 	}
-	list := func(all ...string) []string { return all[:1+p.rnd.IntN(len(all))] }
-	options, sessions := wamp.Dict{}, map[string][]string{}
-	if p.chance(70) {
-		options["acknowledge"] = true
-	}
-	if p.chance(50) {
-		options["exclude_me"] = p.chance(40)
-	}
-	if p.chance(20) {
-		options["disclose_me"] = p.chance(50)
-	}
-	for _, key := range []string{"exclude", "eligible"} {
-		if p.chance(20) {
-			sessions[key] = []string{fmt.Sprint(sessionID, 1+p.rnd.IntN(len(p.actors)))}
-		}
-		if p.chance(12) {
-			options[key+"_authid"] = list("nobody", p.authID())
-		}
-		if p.chance(12) {
-			options[key+"_authrole"] = list(wire.AuthAnonymous, roleOwner)
-		}
-	}
+	options, sessions := p.publishOptions()
 	p.tokens += times
 	first := p.tokens - times
 	return &operation{
@@ -50,11 +29,6 @@ func (p *play) publish(by int) *operation {
 				for key, names := range sessions {
 					o[key] = r.ids(names)
 				}
-				for _, key := range []string{"exclude_authid", "eligible_authid", "exclude_authrole", "eligible_authrole"} {
-					if l, ok := o[key].([]string); ok {
-						o[key] = textList(l)
-					}
-				}
 				all = append(all, &wamp.Publish{
 					Request: r.sessions[by].request(), Options: o, Topic: wamp.URI(topic),
 					Arguments: wamp.List{fmt.Sprint("p", first+i)}, ArgumentsKw: wamp.Dict{"n": i},
@@ -63,6 +37,33 @@ func (p *play) publish(by int) *operation {
 			return all
 		},
 	}
+}
+
+// publishOptions are random options, and the lists of sessions by their names.
+func (p *play) publishOptions() (options wamp.Dict, sessions map[string][]string) {
+	options, sessions = wamp.Dict{}, map[string][]string{}
+	if p.chance(70) {
+		options["acknowledge"] = true
+	}
+	if p.chance(50) {
+		options["exclude_me"] = p.chance(40)
+	}
+	if p.chance(20) {
+		options["disclose_me"] = p.chance(50)
+	}
+	some := func(all ...any) wamp.List { return all[:1+p.rnd.IntN(len(all))] }
+	for _, key := range []string{"exclude", "eligible"} {
+		if p.chance(20) {
+			sessions[key] = []string{fmt.Sprint(sessionID, 1+p.rnd.IntN(len(p.actors)))}
+		}
+		if p.chance(12) {
+			options[key+"_authid"] = some("nobody", p.authID())
+		}
+		if p.chance(12) {
+			options[key+"_authrole"] = some(wire.AuthAnonymous, roleOwner)
+		}
+	}
+	return options, sessions
 }
 
 func (p *play) authID() string {
@@ -76,14 +77,6 @@ func (r *playedRouter) ids(names []string) wamp.List {
 		l = append(l, r.idOf(n))
 	}
 	return l
-}
-
-func textList(l []string) wamp.List {
-	all := wamp.List{}
-	for _, s := range l {
-		all = append(all, s)
-	}
-	return all
 }
 
 func (p *play) call(by int) *operation {
@@ -105,7 +98,7 @@ func (p *play) call(by int) *operation {
 	case n < 20 && p.plays("progressive call invocations"):
 		options["progress"], c.more = true, true
 	case n < 30 && p.plays("call timeout"):
-		options["timeout"] = 30000
+		options["timeout"], c.timed = 30000, true
 	case n < 36 && p.plays("call timeout") && procedure != "net.d.robin":
 		options["timeout"] = 50
 	case n < 42:

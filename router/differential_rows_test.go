@@ -54,7 +54,7 @@ func is(m *canonical, kind wamp.MessageType, uri string) bool {
 // differences are all that are allowed. Files without a directory are those of
 // nexus v3.3.0's router package.
 func differences() []*difference {
-	return slices.Concat(stockFaults(), ourPolicy())
+	return slices.Concat(stockAnswers(), stockFaults(), ourPolicy())
 }
 
 // allowedAmong is differences, or for two stock routers those rows that change
@@ -63,8 +63,8 @@ func allowedAmong(twins bool) []*difference {
 	return slices.DeleteFunc(differences(), func(d *difference) bool { return twins && (d.pair != nil || d.both != nil) })
 }
 
-// stockFaults are what nexus does wrong.
-func stockFaults() []*difference {
+// stockAnswers are what nexus tells wrong.
+func stockAnswers() []*difference {
 	return []*difference{
 		{name: "INVOCATION says that it is not progressive", why: "FACTS §1.6(10), dealer.go:662", stock: func(_ *hearing, m *canonical) bool {
 			no := m.kind == wamp.INVOCATION && m.details["progress"] == false
@@ -102,11 +102,7 @@ func stockFaults() []*difference {
 			return false
 		}},
 		{name: "the publisher is also told to who has not announced publisher_identification", why: "broker.go:754: all subscribers share the details", stock: func(h *hearing, m *canonical) bool {
-			told := m.kind == wamp.EVENT && h.play.actors[h.session].plain && m.details["publisher"] != nil
-			if told {
-				hide(m, "publisher")
-			}
-			return told
+			return m.kind == wamp.EVENT && h.play.actors[h.session].plain && hide(m, "publisher")
 		}},
 	}
 }
@@ -204,11 +200,14 @@ func anonymous(m *canonical) string {
 	return c.String()
 }
 
-// hide takes the identity of the publisher or caller out of the details.
-func hide(m *canonical, role string) {
+// hide takes the identity of the publisher or caller out of the details, if it is
+// there.
+func hide(m *canonical, role string) bool {
+	told := m.details[role] != nil
 	for _, key := range []string{role, role + "_authid", role + "_authrole"} {
 		delete(m.details, key)
 	}
+	return told
 }
 
 // killed reports whether an ERROR is for a call that was canceled by kill.

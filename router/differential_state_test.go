@@ -142,10 +142,12 @@ func (p *play) reuse(by int) *operation {
 	}}
 }
 
-// callAgain sends a CALL with the id of a call in flight.
+// callAgain sends a CALL with the id of a call in flight, but of none with a timeout:
+// nexus would start a second timer and never stop the first, which ends the process
+// when the router is closed (dealer.go:893).
 func (p *play) callAgain(by int) *operation {
 	for _, c := range p.actors[by].calls {
-		if c.more || c.canceled != "" || c.callee == nil || c.callee.left || !slices.Contains(c.callee.regs, c.reg) {
+		if c.more || c.timed || c.canceled != "" || c.callee == nil || c.callee.left || !slices.Contains(c.callee.regs, c.reg) {
 			continue
 		}
 		return &operation{

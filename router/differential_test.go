@@ -114,6 +114,7 @@ type openCall struct {
 	procedure string
 	token     string
 	more      bool // a progressive call that is not complete
+	timed     bool
 	canceled  string
 	callee    *playActor // nil before the INVOCATION
 	reg       string
