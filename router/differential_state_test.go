@@ -67,16 +67,16 @@ func (p *play) answerRandom(o *operation) string {
 	invoked := [2]string{}
 	for i, r := range p.routers {
 		for _, s := range r.sessions {
-			s.heard = slices.DeleteFunc(s.heard, func(m wamp.Message) bool {
-				inv, ok := m.(*wamp.Invocation)
-				if ok {
-					invoked[i] += fmt.Sprint(r.names.of(registrationID, inv.Registration), inv.Arguments, inv.ArgumentsKw, inv.Details["caller"] != nil)
-					s.send(&wamp.Yield{Request: inv.Request, Options: wamp.Dict{}, Arguments: inv.Arguments})
-					quiet(s)
-				}
-				return ok
-			})
+			at := slices.IndexFunc(s.heard, func(m wamp.Message) bool { return m.MessageType() == wamp.INVOCATION })
+			if at < 0 {
+				continue
+			}
+			inv := s.heard[at].(*wamp.Invocation)
+			s.heard = slices.Delete(s.heard, at, at+1)
+			invoked[i] += fmt.Sprint(r.names.of(registrationID, inv.Registration), inv.Arguments, inv.ArgumentsKw)
+			s.send(&wamp.Yield{Request: inv.Request, Options: wamp.Dict{}, Arguments: inv.Arguments})
 		}
+		r.settle(o.by) // of all sessions, because the two callees may not be the same
 		r.settle(o.by)
 	}
 	if invoked[0] != invoked[1] {
