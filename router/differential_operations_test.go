@@ -285,7 +285,7 @@ func (p *play) register(by int) *operation {
 	}
 	held := p.holds(by, t)
 	if held != "" && held != "single" {
-		return nil // nexus would keep a dead callee: FACTS §1.6(4), dealer.go:511
+		return nil // nexus would keep a dead callee, dealer.go:511
 	}
 	disclose := p.chance(30) && t.uri != randomProcedure
 	return oneRequest(by, fmt.Sprintf("REGISTER %q %s %s, disclose_caller: %v", t.uri, t.match, t.invoke, disclose), func(_ *playedRouter, id wamp.ID) wamp.Message {

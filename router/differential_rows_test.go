@@ -66,14 +66,14 @@ func allowedAmong(twins bool) []*difference {
 // stockAnswers are what nexus tells wrong.
 func stockAnswers() []*difference {
 	return []*difference{
-		{name: "INVOCATION says that it is not progressive", why: "FACTS §1.6(10), dealer.go:662", stock: func(_ *hearing, m *canonical) bool {
+		{name: "INVOCATION says that it is not progressive", why: "dealer.go:662", stock: func(_ *hearing, m *canonical) bool {
 			no := m.kind == wamp.INVOCATION && m.details["progress"] == false
 			if no {
 				delete(m.details, "progress")
 			}
 			return no
 		}},
-		{name: "INVOCATION names the procedure of an exact registration", why: "FACTS §1.6(10), dealer.go:812: \"\" is not \"exact\"", stock: func(h *hearing, m *canonical) bool {
+		{name: "INVOCATION names the procedure of an exact registration", why: "dealer.go:812: \"\" is not \"exact\"", stock: func(h *hearing, m *canonical) bool {
 			named := m.kind == wamp.INVOCATION && m.details["procedure"] != nil && h.play.routers[0].patterns[m.grants].match == session.Exact
 			if named {
 				delete(m.details, "procedure")
@@ -110,11 +110,11 @@ func stockAnswers() []*difference {
 // stockFaults are what nexus does wrong.
 func stockFaults() []*difference {
 	return []*difference{
-		{name: "UNREGISTER of somebody else's registration succeeds", why: "FACTS §1.6(8), dealer.go:554", pair: func(h *hearing, stock, ours *canonical) bool {
+		{name: "UNREGISTER of somebody else's registration succeeds", why: "dealer.go:554", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.kind == unregisterForeign && (ours == nil && stock.kind == wamp.EVENT && stock.topic == "wamp.registration.on_unregister" ||
 				stock != nil && stock.kind == wamp.UNREGISTERED && is(ours, wamp.ERROR, wire.ErrNoSuchRegistration))
 		}},
-		{name: "CANCEL by kill of a call whose callee then leaves gets no answer", why: "FACTS §1.6(5), dealer.go:951", pair: func(h *hearing, stock, ours *canonical) bool {
+		{name: "CANCEL by kill of a call whose callee then leaves gets no answer", why: "dealer.go:951", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.leaves && stock == nil && (is(ours, wamp.ERROR, wire.ErrCalleeLost) || is(ours, wamp.ERROR, wire.ErrCanceled)) && h.killed(ours)
 		}},
 		{name: "each progress of a call that is gone is answered by one more INTERRUPT", why: "dealer.go:1024", pair: func(h *hearing, stock, ours *canonical) bool {
@@ -126,13 +126,13 @@ func stockFaults() []*difference {
 		{name: "CALL with the id of a call in flight invokes the same invocation again", why: "dealer.go:659: taken for progressive", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.kind == callInFlight && (ours == nil && stock.kind == wamp.INVOCATION || stock == nil && is(ours, wamp.ERROR, wire.ErrInvalidArgument))
 		}},
-		{name: "anybody publishes wamp.*", why: "FACTS §1.6(2), broker.go:175", pair: func(h *hearing, stock, ours *canonical) bool {
+		{name: "anybody publishes wamp.*", why: "broker.go:175", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.kind == publishReserved && (ours == nil && stock.kind == wamp.EVENT || stock != nil && stock.kind == wamp.PUBLISHED && is(ours, wamp.ERROR, wire.ErrNotAuthorized))
 		}},
 		{name: "an empty list of eligible sessions lets everybody have the event", why: "publishfilter.go:89", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.kind == publishToNobody && (ours == nil && stock.kind == wamp.EVENT || stock != nil && stock.kind == wamp.PUBLISHED && is(ours, wamp.ERROR, wire.ErrInvalidArgument))
 		}},
-		{name: "the URI of count_subscribers is misspelt", why: "FACTS §1.6(11), wamp/uris.go:226", ask: func(m wamp.Message) bool {
+		{name: "the URI of count_subscribers is misspelt", why: "wamp/uris.go:226", ask: func(m wamp.Message) bool {
 			call, ok := m.(*wamp.Call)
 			if ok = ok && call.Procedure == "wamp.subscription.count_subscribers"; ok {
 				call.Procedure = wamp.MetaProcSubCountSubscribers

@@ -183,14 +183,14 @@ func (r *playedRouter) settle(by int) {
 	if actor.ended {
 		actor = r.witness
 	}
-	fine := quiet(actor) && quiet(actor)
+	first, again := quiet(actor), quiet(actor)
 	rest := []*playedSession{}
 	for _, s := range r.sessions {
 		if s != actor && !s.ended {
 			rest = append(rest, s)
 		}
 	}
-	if !quiet(rest...) || !fine {
+	if !quiet(rest...) || !first || !again {
 		r.t.Logf("%s: a session is not answered any more", r.name)
 	}
 }

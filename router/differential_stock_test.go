@@ -19,10 +19,10 @@ import (
 )
 
 // stockRouter is nexus v3.3.0 as it comes, on a unix rawsocket in CBOR. Only its
-// listener is the test's: nexus's own shares one dict between pattern
-// subscribers, which ends the process (FACTS §1.7, row 7: router/broker.go:748),
-// sends on closed channels (rows 6 and 8) and drops what finds its queue full
-// (§1.3).
+// listener is the test's: with nexus's own, pattern subscribers share one dict, which
+// ends the process (router/broker.go:748), it sends on closed channels
+// (router/dealer.go:872, router/router.go:276) and drops what finds its queue full
+// (router/broker.go:739).
 type stockRouter struct {
 	t      testing.TB
 	path   string
