@@ -150,7 +150,11 @@ func newest(all []*registration) *registration {
 
 // pick is the callee whose turn it is. Dealer.mu is held.
 func (r *registration) pick() *Session {
-	switch n := len(r.callees); r.Invoke {
+	n := len(r.callees)
+	if n == 1 {
+		return r.callees[0]
+	}
+	switch r.Invoke {
 	case wamp.InvokeLast:
 		return r.callees[n-1]
 	case wamp.InvokeRandom:

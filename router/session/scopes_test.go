@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"io"
 	"reflect"
 	"sync"
 	"testing"
@@ -37,10 +38,19 @@ func (c *canned) Send(_ context.Context, msg wamp.Message) error {
 }
 
 func (c *canned) SendNow(ctx context.Context, msg wamp.Message) error { return c.Send(ctx, msg) }
-func (c *canned) Recv() <-chan wamp.Message                           { return c.answer }
-func (c *canned) Done() <-chan struct{}                               { return c.done }
-func (c *canned) Err() error                                          { return nil }
-func (c *canned) Close()                                              { c.once.Do(func() { close(c.done) }) }
+func (c *canned) Receive(ctx context.Context) (wamp.Message, error) {
+	select {
+	case msg := <-c.answer:
+		return msg, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-c.done:
+		return nil, io.EOF
+	}
+}
+func (c *canned) Done() <-chan struct{} { return c.done }
+func (c *canned) Err() error            { return nil }
+func (c *canned) Close()                { c.once.Do(func() { close(c.done) }) }
 
 // heard checks that HELLO asks for scopes.
 func (c *canned) heard(t *testing.T, scopes []string) {

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/gammazero/nexus/v3/wamp"
-
-	"github.com/deskconn/dconn/router/wire"
 )
 
 // foreignValue is a value that not every serializer has, or not exactly.

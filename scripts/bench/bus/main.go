@@ -137,7 +137,11 @@ func run(ctx context.Context, b *bench) error {
 	if err := b.hold(ctx, loads); err != nil {
 		return err
 	}
-	own, err := b.measureOwn(ctx, loads, map[string]string{clientOwn: b.path("dconn")})
+	clients := map[string]string{clientOwn: b.path("dconn")}
+	if b.base != nil {
+		clients[clientBase] = b.base.Dconn()
+	}
+	own, err := b.measureOwn(ctx, loads, clients)
 	if err != nil {
 		return err
 	}
