@@ -62,12 +62,13 @@ func (s *Session) register(ctx context.Context, procedure string, handle Handler
 	return err
 }
 
-// invoke starts the handler of an invocation.
-func (s *Session) invoke(m *wamp.Invocation) {
+// invoke notes an invocation. run, which must be called, has its handler answer it; nil
+// is that the session has left.
+func (s *Session) invoke(m *wamp.Invocation) (run func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.left {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithCancelCause(s.end)
 	registered := s.registrations[m.Registration]
@@ -85,7 +86,9 @@ func (s *Session) invoke(m *wamp.Invocation) {
 			return s.link.Send(ctx, yieldOf(m.Request, r, true))
 		}
 	}
-	s.handlers.Go(func() {
+	s.handlers.Add(1)
+	return func() {
+		defer s.handlers.Done()
 		defer func() {
 			s.mu.Lock()
 			delete(s.invocations, m.Request)
@@ -101,7 +104,7 @@ func (s *Session) invoke(m *wamp.Invocation) {
 			err = context.Cause(ctx) // the answer to an INTERRUPT
 		}
 		s.yield(m.Request, result, err)
-	})
+	}
 }
 
 // yield answers an invocation. What cannot be sent becomes an error, so that

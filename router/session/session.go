@@ -12,6 +12,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -88,6 +89,9 @@ func JoinRealm(ctx context.Context, link Link, realm, agent string, options ...O
 		invocations:   map[wamp.ID]context.CancelCauseFunc{},
 	}
 	s.end, s.fail = context.WithCancelCause(context.Background())
+	if local, ok := link.(*transport.Local); ok {
+		local.Direct(s.take)
+	}
 	go s.receive()
 	return s, nil
 }
@@ -219,7 +223,25 @@ func (s *Session) receive() {
 	}
 }
 
+// take is a transport.Take for what is about a call to this session.
+func (s *Session) take(msg wamp.Message) (run func(), ok bool) {
+	switch m := msg.(type) {
+	case *wamp.Invocation:
+		return s.invoke(m), true
+	case *wamp.Interrupt:
+		s.interrupt(m)
+		return nil, true
+	}
+	return nil, false
+}
+
 func (s *Session) handle(msg wamp.Message) error {
+	if run, ok := s.take(msg); ok {
+		if run != nil {
+			go run()
+		}
+		return nil
+	}
 	switch m := msg.(type) {
 	case *wamp.Event:
 		s.mu.Lock()
@@ -228,10 +250,6 @@ func (s *Session) handle(msg wamp.Message) error {
 		if handle != nil {
 			handle(newEvent(m))
 		}
-	case *wamp.Invocation:
-		s.invoke(m)
-	case *wamp.Interrupt:
-		s.interrupt(m)
 	case *wamp.Goodbye:
 		return farewell(m.Reason, m.Details)
 	case *wamp.Abort:

@@ -9,6 +9,8 @@ type framing interface {
 	// its head has arrived is a *TooLongError before more than that is read of
 	// it, and one that is longer than accepts.most before any is.
 	read(accepts *accepted) (kind byte, payload []byte, own bool, err error)
+	// begun reports whether more than the last frame may have been read.
+	begun() bool
 	// headroom is how many bytes are left free before a payload for its head.
 	headroom() int
 	// seal completes the frame that starts at b[at:], with its headroom, and

@@ -89,15 +89,34 @@ func (c *Conn) serves(whom link) {
 
 // puts are the sessions for which one reader has put something that is not written
 // yet. Only that reader uses it.
-type puts struct{ peers []*Peer }
+type puts struct {
+	peers []*Peer
+	due   []func()
+}
 
+// flush writes what was put for others.
 func (l *puts) flush() {
+	for _, run := range l.take() {
+		go run()
+	}
+}
+
+// take is flush but for the calls to the daemon's own, which it returns. They are valid
+// until the next take.
+func (l *puts) take() (due []func()) {
+	clear(l.due)
+	l.due = l.due[:0]
 	for i, p := range l.peers {
 		l.peers[i] = nil
 		p.marked.Store(false)
-		p.Flush()
+		if local, ok := p.link.(*Local); ok {
+			l.due = local.takeDue(l.due)
+		} else {
+			p.Flush()
+		}
 	}
 	l.peers = l.peers[:0]
+	return l.due
 }
 
 // WriteLater has what was put for to written when the reader of p has nothing more

@@ -23,6 +23,9 @@ type Local struct {
 	put     puts       // of whoever sends
 
 	mu      sync.Mutex
+	take    Take     // of the session: see Direct
+	idle    bool     // the session waits for the next message
+	due     []func() // that take has left to do
 	queue   []waitingMessage
 	waiting int   // bytes in queue
 	taken   int64 // bytes that the session has received
@@ -115,7 +118,7 @@ func (l *Local) pack(msg wamp.Message) error {
 // Receive returns the next message, or why the session has ended.
 func (l *Local) Receive(ctx context.Context) (wamp.Message, error) {
 	for {
-		msg, err := l.take()
+		msg, err := l.next()
 		if msg != nil || err != nil {
 			return msg, err
 		}
@@ -127,12 +130,24 @@ func (l *Local) Receive(ctx context.Context) (wamp.Message, error) {
 	}
 }
 
-// take returns the first message of the queue, neither it nor an error where the
-// queue is empty.
-func (l *Local) take() (wamp.Message, error) {
+// Take looks at a message in the place of who receives, without waiting. ok says that
+// the message needs nothing else but run, which may take long and may be nil.
+type Take func(msg wamp.Message) (run func(), ok bool)
+
+// Direct has take see each message that comes while the session waits for the next
+// one: the goroutine that receives is not woken for what take does.
+func (l *Local) Direct(take Take) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.queue) == 0 {
+	l.take = take
+}
+
+// next returns the first message of the queue, neither it nor an error where the
+// queue is empty.
+func (l *Local) next() (wamp.Message, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle = len(l.queue) == 0; l.idle {
 		return nil, l.err
 	}
 	next := l.queue[0]
@@ -175,8 +190,22 @@ func (l *Local) end(why error) {
 // Recv implements wamp.Peer.
 func (l *Local) Recv() <-chan wamp.Message { return l.recv.ch }
 
-// Flush does nothing: what is queued can be received.
-func (l *Local) Flush() {}
+// Flush starts what is due. What is queued can be received without it.
+func (l *Local) Flush() {
+	for _, run := range l.takeDue(nil) {
+		go run()
+	}
+}
+
+// takeDue adds what is due to list.
+func (l *Local) takeDue(list []func()) []func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list = append(list, l.due...)
+	clear(l.due)
+	l.due = l.due[:0]
+	return list
+}
 
 // Asks does nothing: the daemon's own sessions have no fair share to exceed.
 func (l *Local) Asks() {}
@@ -196,6 +225,16 @@ func (l *Local) enqueue(msg wamp.Message) (queued bool, err error) {
 	case l.waiting >= l.lim.Queue:
 		return false, nil
 	}
+	if l.idle && l.take != nil {
+		if run, ok := l.take(own); ok {
+			l.taken += int64(size)
+			if run != nil {
+				l.due = append(l.due, run)
+			}
+			return true, nil
+		}
+	}
+	l.idle = false
 	l.queue = append(l.queue, waitingMessage{own, size})
 	l.waiting += size
 	signal(l.wake)

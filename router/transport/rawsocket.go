@@ -200,3 +200,5 @@ func (e *TooLongError) Error() string {
 	}
 	return fmt.Sprintf("a message of %d bytes exceeds the limit of %d bytes", e.Size, e.Limit)
 }
+
+func (f *rawsocket) begun() bool { return f.in.waiting() > 0 }

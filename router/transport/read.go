@@ -13,6 +13,9 @@ import (
 // read delivers what the peer sends until the connection ends.
 func (c *Conn) read() {
 	err := c.readAll()
+	if err == errHandedOn {
+		return
+	}
 	c.put.flush()
 	fault, isFault := errors.AsType[*wire.Error](err)
 	parted, hasParted := errors.AsType[*partedError](err)
@@ -91,6 +94,9 @@ func violation(err error) error { return wire.Errorf(wire.ErrProtocolViolation, 
 func (c *Conn) readAll() error {
 	for {
 		c.awaitRead()
+		if !c.runDue() {
+			return errHandedOn
+		}
 		kind, payload, own, err := c.framing.read(&c.accepts)
 		if _, long := errors.AsType[*TooLongError](err); long {
 			return c.fault(err)

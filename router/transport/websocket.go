@@ -236,3 +236,6 @@ func closeCode(why error) int {
 	}
 	return gorilla.CloseNormalClosure
 }
+
+// begun is true: gorilla does not tell.
+func (f *websocket) begun() bool { return true }
