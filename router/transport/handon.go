@@ -40,8 +40,9 @@ func (c *Conn) runDue() (reads bool) {
 		return true
 	}
 	c.paused()
-	for _, run := range due[1:] {
-		go run()
+	run := due[0]
+	for _, other := range due[1:] {
+		go other()
 	}
 	calling.Lock()
 	calling.seen[c] = false
@@ -50,7 +51,7 @@ func (c *Conn) runDue() (reads bool) {
 		go watch()
 	}
 	calling.Unlock()
-	due[0]()
+	run() // and what belongs to the reader is not touched until it is known to be this one
 	calling.Lock()
 	defer calling.Unlock()
 	_, reads = calling.seen[c]
