@@ -204,18 +204,6 @@ func (r *reader) number(n int) (uint64, error) {
 	return v, nil
 }
 
-// length reads a length of n bytes and refuses what cannot be in the message.
-func (r *reader) length(n int) (int, error) {
-	v, err := r.number(n)
-	if err != nil {
-		return 0, err
-	}
-	if v > uint64(len(r.data)-r.pos) {
-		return 0, errShort
-	}
-	return int(v), nil
-}
-
 // unsigned gives an integer the type every codec agrees on.
 func unsigned(v uint64) any {
 	if v <= math.MaxInt64 {
