@@ -206,7 +206,7 @@ func (g *guard) join(m *wamp.Welcome) {
 		return
 	}
 	features := func(role string) wamp.Dict {
-		return wamp.DictChild(wamp.DictChild(g.roles, role), "features")
+		return dictOf(dictOf(g.roles[role])["features"])
 	}
 	own := g.identity.Role == roleDaemon
 	g.dealer.Join(&g.calling, g.peer, &g.limits.Limits, features("callee"), own, g.account.hit)
@@ -233,16 +233,15 @@ func (g *guard) Closed() { g.leave() }
 var unsupported = []string{"payload_passthru_mode"}
 
 func announced(v any) wamp.Dict {
-	theirs, _ := wamp.AsDict(v)
+	theirs := dictOf(v)
 	roles := wamp.Dict{}
 	for _, role := range []string{"caller", "callee", "publisher", "subscriber"} {
-		r, ok := wamp.AsDict(theirs[role])
-		if !ok {
+		r := dictOf(theirs[role])
+		if r == nil {
 			continue
 		}
 		features := wamp.Dict{}
-		f, _ := wamp.AsDict(r["features"])
-		for name, on := range f {
+		for name, on := range dictOf(r["features"]) {
 			if on == true && !slices.Contains(unsupported, name) {
 				features[name] = true
 			}
@@ -250,6 +249,17 @@ func announced(v any) wamp.Dict {
 		roles[role] = wamp.Dict{"features": features}
 	}
 	return roles
+}
+
+// dictOf is a dict as a serializer decodes it, or as a session inside the daemon has
+// it, else nil. wamp.AsDict copies it by reflection, whose stack an idle session would
+// keep.
+func dictOf(v any) map[string]any {
+	if d, ok := v.(wamp.Dict); ok {
+		return d
+	}
+	d, _ := v.(map[string]any)
+	return d
 }
 
 // keep returns the options with the given names. Most messages have none.

@@ -79,6 +79,7 @@ type Conn struct {
 	asking    asking       // of the reader, but for its debt
 	serving   serving      // of the reader
 	put       puts         // of the reader
+	greeted   bool         // of the reader: a first message has come
 	lim       Limits
 	guard     Guard // nil on a client's end
 	peerLimit atomic.Int64
@@ -114,15 +115,19 @@ type Conn struct {
 }
 
 // newConn makes a connection whose framing f reads from in.
-func newConn(in *ear, f framing, codec Codec, lim Limits) *Conn {
+func newConn(in *ear, f framing, codec Codec, lim Limits, guard Guard) *Conn {
 	c := &Conn{
 		in: in, nc: in.Conn, sock: socketOf(in.Conn), veil: in.veil, framing: f, codec: codec, lim: lim,
 		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
-		recv:    newFeed(),
 		running: 1,
 		budget:  lim.Queue,
 		room:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
+	}
+	if guard != nil {
+		c.recv = newFeed(nexusAhead)
+	} else {
+		c.recv = newFeed(recvAhead)
 	}
 	c.raw, c.try = rawOf(c.sock), c.tryWrite
 	c.peerLimit.Store(maxFrame)

@@ -21,8 +21,8 @@ type feed struct {
 	over bool
 }
 
-func newFeed() feed {
-	return feed{ch: make(chan wamp.Message, recvAhead), deaf: make(chan struct{})}
+func newFeed(ahead int) feed {
+	return feed{ch: make(chan wamp.Message, ahead), deaf: make(chan struct{})}
 }
 
 // give waits until there is room for msg. It is false once nobody reads, or

@@ -45,7 +45,7 @@ type waitingMessage struct {
 // NewLocal makes a Local behind guard. Of lim it keeps Message, Depth and Queue.
 func NewLocal(guard Guard, lim Limits) *Local {
 	return &Local{
-		guard: guard, lim: lim, recv: newFeed(),
+		guard: guard, lim: lim, recv: newFeed(nexusAhead),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }

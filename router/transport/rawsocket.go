@@ -125,7 +125,7 @@ func Dial(nc net.Conn, codec Codec, lim Limits) (*Conn, error) {
 	}
 	in := newEar(nc)
 	f := &rawsocket{in: newSource(in)}
-	c := newConn(in, f, codec, lim)
+	c := newConn(in, f, codec, lim, nil)
 	c.waits(c.out.append([]byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0}))
 	f.greet = func(reply []byte) error {
 		switch {
@@ -174,7 +174,7 @@ func Accept(nc net.Conn, lim Limits, guard Guard) (*Conn, error) {
 		return nil, err
 	}
 	in := newEar(nc)
-	c := newConn(in, &rawsocket{in: newSource(in)}, codecs[number], lim)
+	c := newConn(in, &rawsocket{in: newSource(in)}, codecs[number], lim, guard)
 	c.peerLimit.Store(int64(codeLength(hello[1] >> 4)))
 	c.serve(guard, []byte{magic, lengthCode(lim.Message)<<4 | number, 0, 0})
 	return c, nil

@@ -57,6 +57,7 @@ var ErrDeaf = errors.New("nobody listens")
 // many bytes of them.
 const (
 	recvAhead      = 32
+	nexusAhead     = 4 // where nexus takes it: only the control plane is its
 	recvAheadBytes = 256 << 10
 )
 
@@ -106,6 +107,12 @@ func (c *Conn) readAll() error {
 		}
 		if err := c.receive(kind, payload, own); err != nil {
 			return err
+		}
+		if c.guard != nil && !c.greeted && c.received.Load() > 0 {
+			// HELLO nests deep, and an idle session would keep the stack that it took.
+			c.greeted = true
+			go c.read()
+			return errHandedOn
 		}
 	}
 }

@@ -49,7 +49,7 @@ func AcceptWebsocket(w http.ResponseWriter, req *http.Request, lim Limits, guard
 		return nil, fmt.Errorf("websocket handshake: %w", err)
 	}
 	f := newWebsocket(in, held.sock, codec, false)
-	c := newConn(held.sock.ear, f, codec, lim)
+	c := newConn(held.sock.ear, f, codec, lim, guard)
 	f.serve(c)
 	c.serve(guard, held.sock.taken()) // the answer leaves as the first bytes
 	return c, nil
@@ -103,7 +103,7 @@ func DialWebsocket(ctx context.Context, nc net.Conn, url string, codec Codec, li
 		return nil, err
 	}
 	f := newWebsocket(in, sock, codec, true)
-	c := newConn(sock.ear, f, codec, lim)
+	c := newConn(sock.ear, f, codec, lim, nil)
 	f.serve(c)
 	go c.read()
 	return c, nil
