@@ -81,7 +81,7 @@ func (r *playedRouter) ids(names []string) wamp.List {
 
 func (p *play) call(by int) *operation {
 	a := p.actors[by]
-	if p.plays("progressive call invocations") && p.chance(40) {
+	if p.chance(40) {
 		if o := p.callMore(by); o != nil {
 			return o
 		}
@@ -90,16 +90,16 @@ func (p *play) call(by int) *operation {
 	if p.chance(40) {
 		options["receive_progress"] = true
 	}
-	if p.plays("disclose_me of a call") && p.chance(30) {
+	if p.chance(30) {
 		options["disclose_me"] = true
 	}
 	c := &openCall{procedure: procedure}
 	switch n := p.rnd.IntN(100); {
-	case n < 20 && p.plays("progressive call invocations"):
+	case n < 20:
 		options["progress"], c.more = true, true
-	case n < 30 && p.plays("call timeout"):
+	case n < 30:
 		options["timeout"], c.timed = 30000, true
-	case n < 36 && p.plays("call timeout") && procedure != "net.d.robin":
+	case n < 36 && procedure != "net.d.robin":
 		options["timeout"] = 50
 	case n < 42:
 		procedure, options = randomProcedure, wamp.Dict{}
@@ -220,14 +220,8 @@ func repliesTo(id wamp.ID, parts int, last string) []wamp.Message {
 
 func (p *play) cancel(by int) *operation {
 	options := wamp.Dict{}
-	if p.chance(60) {
-		options["mode"] = wamp.CancelModeKillNoWait
-	}
-	if p.plays("cancel modes") {
-		options = wamp.Dict{}
-		if mode := drawn(p, []string{"skip", "kill", "kill", "killnowait", "", "nonsense"}); mode != "" {
-			options["mode"] = mode
-		}
+	if mode := drawn(p, []string{"skip", "kill", "kill", "killnowait", "", "nonsense"}); mode != "" {
+		options["mode"] = mode
 	}
 	id := uint64(1 << 40) // of no call
 	if calls := p.actors[by].calls; len(calls) > 0 && p.chance(95) {
@@ -253,9 +247,7 @@ func cmpOr(s, otherwise string) string {
 func (p *play) askMeta(by int) *operation {
 	procedures := []string{}
 	for name := range metaResults {
-		if name != "wamp.subscription.count_subscribers" || p.plays("count_subscribers") {
-			procedures = append(procedures, name)
-		}
+		procedures = append(procedures, name)
 	}
 	slices.Sort(procedures)
 	procedure, name, args := drawn(p, procedures), "", []any{}

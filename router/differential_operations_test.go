@@ -143,9 +143,6 @@ func patternOf(uri string, options wamp.Dict) pattern {
 // counted checks that our router counts the invocations of each session from 1
 // (WAMP, section "IDs"). More messages of one invocation have one id.
 func (p *play) counted() string {
-	if !p.plays("invocation ids from 1") {
-		return ""
-	}
 	for i, s := range p.routers[1].sessions {
 		for _, m := range s.heard {
 			inv, ok := m.(*wamp.Invocation)
@@ -273,7 +270,7 @@ func (r *playedRouter) idOf(name string) wamp.ID {
 
 func (p *play) register(by int) *operation {
 	t := pattern{uri: drawn(p, append([]string{randomProcedure}, playedProcedures...))}
-	if p.plays("pattern registrations") && p.chance(30) {
+	if p.chance(30) {
 		t = drawn(p, playedProcedurePatterns)
 	}
 	t.invoke = playedInvokes[t.uri]

@@ -11,21 +11,6 @@ import (
 	"github.com/deskconn/dconn/router/wire"
 )
 
-// todo are features that our router does not have yet. What is false is not
-// played.
-var todo = map[string]bool{
-	"cancel modes":                 true, // skip, kill, and a refusal of others
-	"call timeout":                 true,
-	"progressive call invocations": true,
-	"pattern registrations":        true,
-	"disclose_me of a call":        true,
-	"count_subscribers":            true,
-	"invocation ids from 1":        true,
-}
-
-// plays reports whether a feature of todo is played.
-func (p *play) plays(feature string) bool { return todo[feature] || p.twins }
-
 // difference is one way in which the routers may differ. A row has one of the
 // functions; found counts what they allow in one operation.
 type difference struct {

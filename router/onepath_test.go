@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -394,4 +395,25 @@ func TestForeignValues(t *testing.T) {
 		}
 	}
 	b.alive()
+}
+
+// Every feature that is announced stands in docs/protocol.md, and every call to the
+// meta API that is refused has its reason there.
+func TestProtocolHasTheFeatures(t *testing.T) {
+	text, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, v := range routerRoles {
+		for feature := range v.(wamp.Dict)["features"].(wamp.Dict) {
+			if !strings.Contains(string(text), feature) {
+				t.Errorf("docs/protocol.md does not name %s of the %s", feature, role)
+			}
+		}
+	}
+	for _, name := range []string{"testaments", "payload passthru", "event history"} {
+		if !strings.Contains(string(text), "| "+name) {
+			t.Errorf("docs/protocol.md does not say why there are no %s", name)
+		}
+	}
 }
