@@ -115,18 +115,6 @@ const maxLowered = 64
 // list is the scopes that the session kept, as they travel.
 func (r *rights) list() []any { return anyOf(r.scopes) }
 
-// narrow are the scopes that bound the session, nil where none do.
-func (r *rights) narrow() []any {
-	switch {
-	case r.lowered:
-		return r.list()
-	case r.who.Role == roleDevice:
-		device, _ := r.devices.find(r.who.Device)
-		return anyOf(device.Scopes)
-	}
-	return nil
-}
-
 // check is nil where the session may send msg. It may look at a disk.
 func (r *rights) check(msg wamp.Message) error {
 	role := r.who.Role

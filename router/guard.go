@@ -183,7 +183,9 @@ func (g *guard) hello(m *wamp.Hello) (wamp.Message, error) {
 	if err := g.rights.lower(m.Details[wire.ScopesKey]); err != nil {
 		return nil, err
 	}
-	g.account.lowered(g.rights)
+	if g.rights.lowered {
+		g.account.lowers(g.rights)
+	}
 	roles := announced(m.Details["roles"])
 	details := wamp.Dict{"authmethods": wamp.List{g.identity.Method}, "roles": roles}
 	if agent, ok := m.Details["agent"].(string); ok && len(agent) <= 64 {

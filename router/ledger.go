@@ -56,8 +56,8 @@ type account struct {
 	guard   *guard          // knows what the session has open
 	session wamp.ID         // 0 until WELCOME
 	agent   string
-	rights  rights // since HELLO
-	parted  bool   // the peer has said GOODBYE, or ABORT
+	lowered *rights // nil where the session has all its rights
+	parted  bool    // the peer has said GOODBYE, or ABORT
 }
 
 // own is an account of one of the daemon's own sessions: it counts what went over a
@@ -125,11 +125,23 @@ func (a *account) hears(msg wamp.Message) {
 	}
 }
 
-// lowered notes what a session may do.
-func (a *account) lowered(r rights) {
+// lowers notes that the session has lowered its rights.
+func (a *account) lowers(r rights) {
 	a.ledger.mu.Lock()
 	defer a.ledger.mu.Unlock()
-	a.rights = r
+	a.lowered = &r
+}
+
+// narrow are the scopes that bound the session, nil where none do.
+func (a *account) narrow() []any {
+	switch {
+	case a.lowered != nil:
+		return a.lowered.list()
+	case a.identity.Role == roleDevice:
+		device, _ := a.guard.rights.devices.find(a.identity.Device)
+		return anyOf(device.Scopes)
+	}
+	return nil
 }
 
 // welcome counts a session.

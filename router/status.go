@@ -119,7 +119,7 @@ func (l *ledger) sessions(before map[*transport.Conn]transport.Stats, while time
 			"rate_out": rate(now.Out.Messages, then.Out.Messages),
 			"calls":    calls, "registrations": registrations, "subscriptions": subscriptions,
 		}
-		if scopes := a.rights.narrow(); scopes != nil {
+		if scopes := a.narrow(); scopes != nil {
 			row["scopes"] = scopes
 		}
 		list = append(list, row)
