@@ -62,6 +62,11 @@ soak:
 demo-clean: build
 	scripts/demo-clean.sh
 
+# each check of the router taken out, and the test that fails for it; some minutes
+.PHONY: test-mutants
+test-mutants:
+	go run ./scripts/mutants
+
 lint:
 	scripts/lint.sh $(STATICCHECK)
 

@@ -27,7 +27,7 @@ func (r *raw) handle(m []any) (wrong string) {
 		return r.invocation(m)
 	case wamp.INTERRUPT:
 		for _, v := range r.invoked {
-			if v.request == m[1] && v.call.canceled == 0 && v.call.by.left == 0 {
+			if v.request == m[1] && v.call.canceled == 0 && !v.call.timed && v.call.by.left == 0 {
 				return "an interrupt of a call that its caller still wants"
 			}
 		}

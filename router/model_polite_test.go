@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -18,7 +19,7 @@ type polite struct {
 	member
 	world *world
 	b     *bench
-	conn  *transport.Conn
+	conn  *transport.Conn // nil for one inside the daemon
 	s     *session.Session
 	rnd   *rand.Rand
 	calls sync.WaitGroup
@@ -32,11 +33,26 @@ func (w *world) newPolite(b *bench, rnd *rand.Rand, id int, c transport.Codec) a
 		b.t.Error(err)
 		runtime.Goexit()
 	}
-	p := &polite{member: member{id: id}, world: w, b: b, conn: conn, rnd: rnd, over: make(chan struct{})}
-	if p.s, err = session.Join(b.ctx(), conn, "polite"); err != nil {
+	s, err := session.Join(b.ctx(), conn, "polite")
+	if err != nil {
 		b.t.Error(err)
 		runtime.Goexit()
 	}
+	return w.polite(b, rnd, id, s, conn)
+}
+
+// newOwn is a session inside the daemon.
+func (w *world) newOwn(b *bench, rnd *rand.Rand, id int) actor {
+	part, err := b.router.join(b.ctx(), fmt.Sprint("own", id))
+	if err != nil {
+		b.t.Error(err)
+		runtime.Goexit()
+	}
+	return w.polite(b, rnd, id, part.session, nil)
+}
+
+func (w *world) polite(b *bench, rnd *rand.Rand, id int, s *session.Session, conn *transport.Conn) actor {
+	p := &polite{member: member{id: id}, world: w, b: b, conn: conn, s: s, rnd: rnd, over: make(chan struct{})}
 	if err := p.s.Subscribe(b.ctx(), endTopic, session.Exact, func(*session.Event) { close(p.over) }); err != nil {
 		b.t.Error(err)
 	}
@@ -187,7 +203,7 @@ func (p *polite) ended() <-chan struct{} { return p.over }
 
 func (p *polite) leave() {
 	p.under(func() { p.left = p.world.tick() })
-	if p.rnd.IntN(2) == 0 {
+	if p.conn == nil || p.rnd.IntN(2) == 0 {
 		p.s.Leave(p.b.ctx())
 	} else {
 		p.conn.Abandon()

@@ -154,7 +154,11 @@ func (r *raw) call() []any {
 	procedure := modelProcedures[r.say.IntN(len(modelProcedures))]
 	token, c := r.world.call(&r.member, procedure, progress)
 	r.tokens[c] = token
-	return []any{wamp.CALL, r.expect(c), wamp.Dict{"receive_progress": progress}, procedure, wamp.List{token}}
+	options := wamp.Dict{"receive_progress": progress}
+	if c.timed = r.say.IntN(4) == 0; c.timed {
+		options["timeout"] = 1 + r.say.IntN(20)
+	}
+	return []any{wamp.CALL, r.expect(c), options, procedure, wamp.List{token}}
 }
 
 func (r *raw) cancel() []any {

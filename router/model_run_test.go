@@ -106,9 +106,12 @@ func (w *world) act(b *bench, seed uint64, place int) actor {
 	for life := 0; ; life++ {
 		id := 100*(life+1) + place
 		var a actor
-		if codec := codecs[rnd.IntN(len(codecs))]; rnd.IntN(3) == 0 {
+		switch codec := codecs[rnd.IntN(len(codecs))]; rnd.IntN(6) {
+		case 0:
+			a = w.newOwn(b, rnd, id)
+		case 1, 2:
 			a = w.newPolite(b, rnd, id, codec)
-		} else {
+		default:
 			a = w.newRaw(b, rnd, id, codec)
 		}
 		for range 50 + rnd.IntN(200) {

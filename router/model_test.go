@@ -59,6 +59,7 @@ type placed struct {
 	by             *member
 	procedure      string
 	wantsProgress  bool
+	timed          bool // it has a timeout
 	sent, canceled int64
 	ended          int64
 	invoked        int
@@ -146,6 +147,10 @@ func (w *world) end(token string, c *placed, uri string, args []any) {
 	lost := func(r *registration) bool { return r.uri == c.procedure && r.by.left != 0 }
 	switch uri {
 	case "", ownError, wire.ErrNoSuchProcedure: // the last is looked at in verify
+	case wire.ErrTimeout:
+		if !c.timed {
+			w.wrongf("call %s had no timeout, and ran out of time", token)
+		}
 	case wire.ErrCanceled:
 		if c.canceled == 0 && c.by.left == 0 {
 			w.wrongf("call %s was not canceled, and ended so", token)
