@@ -129,6 +129,7 @@ func newConn(in *ear, f framing, codec Codec, lim Limits, guard Guard) *Conn {
 	} else {
 		c.recv = newFeed(recvAhead)
 	}
+	c.put.payer = c
 	c.raw, c.try = rawOf(c.sock), c.tryWrite
 	c.peerLimit.Store(maxFrame)
 	c.accepts.most = lim.Message

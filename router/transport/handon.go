@@ -42,7 +42,7 @@ func (c *Conn) runDue() (reads bool) {
 	c.paused()
 	run := due[0]
 	for _, other := range due[1:] {
-		go other()
+		go c.pays(other)
 	}
 	calling.Lock()
 	calling.seen[c] = false

@@ -92,12 +92,13 @@ func (c *Conn) serves(whom link) {
 type puts struct {
 	peers []*Peer
 	due   []func()
+	payer *Conn // whose reader this is, nil for a session inside the daemon
 }
 
 // flush writes what was put for others.
 func (l *puts) flush() {
 	for _, run := range l.take() {
-		go run()
+		go l.payer.pays(run)
 	}
 }
 

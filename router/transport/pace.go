@@ -93,6 +93,18 @@ func (c *Conn) Serves(whom *Conn) {
 	s.whom = whom
 }
 
+// pays runs a call to the daemon's own, and charges c for it, up to a stretch: the call
+// may have waited for something else. A nil c pays nothing.
+func (c *Conn) pays(run func()) {
+	if c == nil || c.lim.Pace == nil {
+		run()
+		return
+	}
+	began := time.Now()
+	run()
+	c.asking.debt.Add(int64(min(time.Since(began), stretch)))
+}
+
 // served charges who was served, if anybody, up to a stretch: a reader may have had to
 // wait.
 func (c *Conn) served() {
