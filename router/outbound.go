@@ -35,15 +35,15 @@ func (g *guard) Outbound(msg wamp.Message, queue func(wamp.Message)) {
 			m.Details[wire.ScopesKey] = g.rights.list()
 		}
 	case *wamp.Registered:
-		g.calling.Register(m.Registration, g.answered(m.Request).procedure, tell)
+		g.answered(m.Request, func(r request) { g.calling.Register(m.Registration, r.procedure, tell) })
 		return
 	case *wamp.Unregistered:
-		g.calling.Unregister(g.answered(m.Request).id)
+		g.answered(m.Request, func(r request) { g.calling.Unregister(r.id) })
 	case *wamp.Subscribed:
-		g.listening.Subscribe(m.Subscription, g.answered(m.Request).topic, tell)
+		g.answered(m.Request, func(r request) { g.listening.Subscribe(m.Subscription, r.topic, tell) })
 		return
 	case *wamp.Unsubscribed:
-		g.listening.Unsubscribe(g.answered(m.Request).id) // it may have been granted once more meanwhile
+		g.answered(m.Request, func(r request) { g.listening.Unsubscribe(r.id) }) // it may have been granted once more meanwhile
 	case *wamp.Result:
 		if !g.calling.Forwarded(m.Request) {
 			return
@@ -64,6 +64,6 @@ func (g *guard) fails(m *wamp.Error) bool {
 	if m.Type == wamp.CALL {
 		return g.calling.Forwarded(m.Request)
 	}
-	g.answered(m.Request)
+	g.answered(m.Request, func(request) {})
 	return true
 }

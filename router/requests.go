@@ -198,19 +198,18 @@ func (g *guard) ask(of wamp.Message, id wamp.ID, r request) (answer wamp.Message
 	return nil
 }
 
-// answered is the request that nexus has answered.
-func (g *guard) answered(id wamp.ID) request {
+// answered has do act on the request that nexus has answered. What it asked for and
+// what it was granted are one to who counts them.
+func (g *guard) answered(id wamp.ID, do func(request)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.asked[id]
 	delete(g.asked, id)
-	return r
+	do(r)
 }
 
-// pending calls do with each request of that kind.
+// pending calls do with each request of that kind. g.mu is held.
 func (g *guard) pending(kind wamp.MessageType, do func(request)) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for _, r := range g.asked {
 		if r.kind == kind {
 			do(r)
@@ -232,8 +231,10 @@ func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
 	if err := g.rights.check(m); err != nil {
 		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
 	}
+	g.mu.Lock()
 	held := g.listening.Subscriptions()
 	g.pending(wamp.SUBSCRIBE, func(request) { held++ })
+	g.mu.Unlock()
 	if most := g.limits.Subscriptions; held >= most {
 		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", most)
 	}
@@ -288,6 +289,8 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 // registered is how many registrations the session has, or has asked for, and whether
 // that of p is among them.
 func (g *guard) registered(p dealer.Procedure) (held int, again bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	ending := map[wamp.ID]bool{}
 	g.pending(wamp.UNREGISTER, func(r request) { ending[r.id] = true })
 	look := func(id wamp.ID, other dealer.Procedure) {
@@ -300,8 +303,10 @@ func (g *guard) registered(p dealer.Procedure) (held int, again bool) {
 }
 
 func (g *guard) unregister(m *wamp.Unregister) wamp.Message {
+	g.mu.Lock()
 	_, has := g.calling.Registration(m.Registration)
 	g.pending(wamp.UNREGISTER, func(r request) { has = has && r.id != m.Registration })
+	g.mu.Unlock()
 	if !has {
 		return refuse(m, m.Request, wire.ErrNoSuchRegistration, "not a registration of this session")
 	}
