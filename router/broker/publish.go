@@ -16,8 +16,8 @@ type delivery struct {
 	filter    nexus.PublishFilter // the lists of the PUBLISH, nil if there are none
 	toSelf    bool
 	looks     bool               // for subscribers that lag
-	topic     *transport.Details // with the topic, for a subscription by pattern
-	publisher *transport.Details // with the topic and who published
+	topic     *transport.Details // with the topic, for a subscription by pattern, nil until one needs it
+	publisher *transport.Details // with the topic and who published, likewise
 }
 
 // Publish delivers an event to every session that has subscribed to its topic, and
@@ -39,9 +39,9 @@ func (s *Session) Publish(m *wamp.Publish) error {
 	}
 	b.mu.RLock()
 	for _, to := range b.subscribers.Exact(m.Topic) {
-		d.deliver(to, nil, payload.Sender)
+		d.deliver(to)
 	}
-	byPattern := func(all []subscriber) { d.deliverAll(m.Topic, all) }
+	byPattern := func(all []subscriber) { d.deliverByPattern(m.Topic, all) }
 	b.subscribers.Prefixes(m.Topic, byPattern)
 	b.subscribers.Wildcards(m.Topic, byPattern)
 	b.mu.RUnlock()
@@ -89,32 +89,48 @@ func (b *Broker) unprepared(m *wamp.Publish, all bool) (found []*transport.Peer)
 	return found
 }
 
-// deliverAll delivers to the subscribers of one pattern.
-func (d *delivery) deliverAll(topic wamp.URI, all []subscriber) {
-	if d.topic == nil {
-		details := wamp.Dict{"topic": topic}
-		d.topic = transport.NewDetails(details)
-		details = maps.Clone(details)
-		maps.Copy(details, d.by.event.Payload.Sender.Dict())
-		d.publisher = transport.NewDetails(details)
+// deliver queues the event for one subscriber to the topic itself.
+func (d *delivery) deliver(to subscriber) {
+	if !d.allows(to) {
+		return
 	}
+	d.by.event.Details = nil
+	if to.toldPublisher {
+		d.by.event.Details = d.by.event.Payload.Sender
+	}
+	d.queue(to)
+}
+
+// deliverByPattern queues the event for the subscribers of one pattern, whose events
+// say the topic.
+func (d *delivery) deliverByPattern(topic wamp.URI, all []subscriber) {
 	for _, to := range all {
-		d.deliver(to, d.topic, d.publisher)
+		if !d.allows(to) {
+			continue
+		}
+		details, sender := &d.topic, wamp.Dict(nil)
+		if to.toldPublisher {
+			details, sender = &d.publisher, d.by.event.Payload.Sender.Dict()
+		}
+		if *details == nil {
+			dict := wamp.Dict{"topic": topic}
+			maps.Copy(dict, sender)
+			*details = transport.NewDetails(dict)
+		}
+		d.by.event.Details = *details
+		d.queue(to)
 	}
 }
 
-// deliver queues the event for one subscriber, with details that depend on whether it
-// wants to know who published.
-func (d *delivery) deliver(to subscriber, anonymous, named *transport.Details) {
-	if to.Session == d.by && !d.toSelf || d.filter != nil && !d.filter.Allowed(to.asFiltered()) {
-		return
-	}
-	event := &d.by.event
-	event.Subscription, event.Details = to.id, anonymous
-	if to.toldPublisher {
-		event.Details = named
-	}
-	if !to.peer.Deliver(event) {
+// allows reports whether the lists of the PUBLISH let the event go to a subscriber.
+func (d *delivery) allows(to subscriber) bool {
+	return (to.Session != d.by || d.toSelf) && (d.filter == nil || d.filter.Allowed(to.asFiltered()))
+}
+
+// queue queues the event with the details it has.
+func (d *delivery) queue(to subscriber) {
+	d.by.event.Subscription = to.id
+	if !to.peer.Deliver(&d.by.event) {
 		return
 	}
 	d.by.peer.WriteLater(to.peer)

@@ -97,6 +97,10 @@ func (c *binaryCodec) tagged(r *reader, number uint64, depth int) (any, error) {
 }
 
 func (c *binaryCodec) text(r *reader, n int) (string, error) {
+	if n >= 0 && r.skim {
+		_, err := takeString(r, n, text)
+		return "", err
+	}
 	b, err := c.chunks(r, n, text)
 	if err != nil || r.skim {
 		return "", err

@@ -173,6 +173,13 @@ func (c *Conn) Recv() <-chan wamp.Message { return c.recv.ch }
 // Receive returns the peer's next message, also one that came before the connection
 // ended, or why it has ended.
 func (c *Conn) Receive(ctx context.Context) (wamp.Message, error) {
+	select {
+	case msg, open := <-c.recv.ch: // of a burst, without a look at the other channels
+		if open {
+			return msg, nil
+		}
+	default:
+	}
 	var msg wamp.Message
 	var open bool
 	select {

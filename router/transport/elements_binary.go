@@ -91,13 +91,14 @@ func (e *binaryElements) skip() error {
 
 func (e *binaryElements) raw() (rawElement, error) {
 	depth := e.depth
-	defer func() { e.depth, e.r.skim = depth, false }()
 	e.r.skim, e.r.foreign = true, ""
-	if err := e.untag(); err != nil {
-		return rawElement{}, err
-	}
+	err := e.untag()
 	at := e.r.pos
-	empty, err := e.value()
+	var empty any
+	if err == nil {
+		empty, err = e.value()
+	}
+	e.depth, e.r.skim = depth, false
 	return rawElement{e.r.data[at:e.r.pos:len(e.r.data)], empty, e.r.foreign}, err
 }
 
@@ -106,6 +107,9 @@ func (e *binaryElements) raw() (rawElement, error) {
 func (e *binaryElements) untag() error {
 	for {
 		at := e.r.pos
+		if at < len(e.r.data) && e.r.data[at]>>5 != cborTag { // MessagePack has none
+			return nil
+		}
 		h, err := e.c.f.head(&e.r)
 		if err != nil {
 			return err

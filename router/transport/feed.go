@@ -34,6 +34,11 @@ func (f *feed) give(ctx context.Context, msg wamp.Message) bool {
 		return false
 	}
 	select {
+	case f.ch <- msg: // without a look at the other channels
+		return true
+	default:
+	}
+	select {
 	case f.ch <- msg:
 		return true
 	case <-f.deaf:

@@ -171,11 +171,13 @@ func (p *Peer) queue(msg wamp.Message) {
 // queued.
 func (p *Peer) Deliver(msg *Event) bool {
 	err := p.put(msg)
-	_, unsupported := errors.AsType[*UnsupportedValueError](err)
-	if err != nil && err != ErrClosed && !unsupported {
+	if err == nil || err == ErrClosed {
+		return err == nil
+	}
+	if _, unsupported := errors.AsType[*UnsupportedValueError](err); !unsupported {
 		p.cut(asFault(err, msg))
 	}
-	return err == nil
+	return false
 }
 
 // Prepare encodes the arguments of msg as the session reads them, which may take
