@@ -71,8 +71,8 @@ func verdicts(loads []*workload) [][]string {
 		if w == nil {
 			continue
 		}
-		if is, ok := w.tableRatio(nameDconn); ok {
-			add(name+" ÷ "+nameRaw, is, "≤", rawBar, "bar, time", is <= rawBar && w.faultless(nameDconn))
+		if is, ok := w.tableRatio(nameDconn + lockstep); ok {
+			add(name+lockstep+" ÷ "+nameRaw, is, "≤", rawBar, "bar, time", is <= rawBar && w.faultless(nameDconn+lockstep))
 		}
 	}
 	if w := named(loads, "rpc 100x1"); w != nil {

@@ -17,8 +17,8 @@ func both(t *testing.T) *bench {
 			b.field = append(b.field, c)
 		}
 	}
-	if len(b.field) != 5 {
-		t.Fatalf("%d contestants, expected two of dconn, two of the base and the ping-pong", len(b.field))
+	if len(b.field) != 7 {
+		t.Fatalf("%d contestants, expected three of dconn, three of the base and the ping-pong", len(b.field))
 	}
 	return b
 }
@@ -55,7 +55,9 @@ func TestBesides(t *testing.T) {
 	b := both(t)
 	loads := chosen(workloads(1, 3), regexp.MustCompile("capability 1x1$|rpc 10x4$|idle"))
 	one, rpc, idle := loads[0], loads[1], loads[2]
-	one.samples = map[string][]sample{nameDconn: runs(30, 30), nameBase: runs(10, 15), nameRaw: runs(60, 90)}
+	one.samples = map[string][]sample{
+		nameDconn: runs(30, 30), nameBase: runs(10, 15), nameRaw: runs(60, 90), nameDconn + lockstep: runs(30, 45), nameBase + lockstep: runs(30, 30),
+	}
 	rpc.samples = map[string][]sample{nameDconn: runs(9, 0), nameBase: runs(10, 10), nameDconn + ownClient: runs(2), nameBase + ownClient: runs(0)}
 	weighed := func(before, each int64) sample {
 		return sample{Result: load.Result{Before: before << 20, After: before<<20 + idleSessions*each<<10}}
@@ -64,10 +66,11 @@ func TestBesides(t *testing.T) {
 		nameDconn: {weighed(10, 10), weighed(10, 20), weighed(40, 10)}, nameBase: {weighed(20, 20), weighed(20, 20), weighed(20, 20)},
 	}
 	want := map[string]float64{
-		"capability 1x1, calls/s: dconn unix":   2.5,
-		"rpc 10x4, calls/s: dconn unix":         0.9,
-		"idle, KiB of a session: dconn unix":    2,
-		"idle, MiB with no session: dconn unix": 2,
+		"capability 1x1, calls/s: dconn unix":              2.5,
+		"capability 1x1, calls/s: dconn unix, in lockstep": 1.25,
+		"rpc 10x4, calls/s: dconn unix":                    0.9,
+		"idle, KiB of a session: dconn unix":               2,
+		"idle, MiB with no session: dconn unix":            2,
 	}
 	rows := besides(b.field, loads)
 	if len(rows) != len(want)+1 {
@@ -88,7 +91,7 @@ func checkTables(t *testing.T, field []contestant, one, idle *workload) {
 	table := verdicts([]*workload{one, idle})
 	for what, want := range map[string]string{
 		"capability 1x1 ÷ " + nameBase:               "2.50 ≥ 1.50 bar met",
-		"capability 1x1 ÷ " + nameRaw:                "2.50 ≤ 2.70 bar, time met",
+		"capability 1x1, in lockstep ÷ " + nameRaw:   "2.00 ≤ 2.70 bar, time met",
 		"KiB of an idle session, the most of 3 runs": "20.00 ≤ 20.00 stretch met",
 	} {
 		if got := verdict(table, what); got != want {
@@ -98,7 +101,7 @@ func checkTables(t *testing.T, field []contestant, one, idle *workload) {
 	if got := idle.idleTable(field)[1][4]; got != "10.00 20.00 10.00" {
 		t.Errorf("the idle sessions of every run are %q", got)
 	}
-	if head := one.table(field); head[0][2] != "÷ raw" || len(head) != 4 || head[1][2] != "2.50" || head[3][2] != "1.00" {
+	if head := one.table(field); head[0][2] != "÷ raw" || len(head) != 6 || head[1][2] != "2.50" || head[5][2] != "1.00" {
 		t.Errorf("the table of one call at a time: %q", head)
 	}
 }

@@ -46,11 +46,13 @@ func (b *bench) all() []contestant {
 	all := []contestant{
 		{name: nameDconn, ours: true, protocol: load.WAMP, network: "unix", start: serve(b.Rig)},
 		{name: nameDconn + ownClient, ours: true, protocol: load.Session, network: "unix", start: serve(b.Rig)},
+		{name: nameDconn + lockstep, ours: true, protocol: load.Lockstep, network: "unix", start: serve(b.Rig)},
 	}
 	if b.base != nil {
 		all = append(all,
 			contestant{name: nameBase, base: true, protocol: load.WAMP, network: "unix", start: serve(b.base)},
-			contestant{name: nameBase + ownClient, base: true, protocol: load.Session, network: "unix", start: serve(b.base)})
+			contestant{name: nameBase + ownClient, base: true, protocol: load.Session, network: "unix", start: serve(b.base)},
+			contestant{name: nameBase + lockstep, base: true, protocol: load.Lockstep, network: "unix", start: serve(b.base)})
 	}
 	return append(all,
 		contestant{name: nameRaw, protocol: load.Raw, network: "unix", start: b.startEcho},
@@ -63,6 +65,10 @@ func (b *bench) all() []contestant {
 
 // ownClient ends the name of those that have the client of dconn's commands.
 const ownClient = ", its own client"
+
+// lockstep ends the name of those whose client does no more than an end of the
+// ping-pong.
+const lockstep = ", in lockstep"
 
 // wants reports whether a contestant takes part. Beside a base, only what is
 // compared with it does, unless -contestants says something else.

@@ -84,11 +84,11 @@ const nameIdle = "idle"
 func (w *workload) has(c contestant) bool {
 	switch {
 	case w.job.Procedure != "":
-		return c.protocol == load.Raw || c.protocol == load.WAMP && (c.ours || c.base)
+		return c.protocol == load.Raw || c.protocol == load.Lockstep || c.protocol == load.WAMP && (c.ours || c.base)
 	case w.job.Kind == load.Idle:
-		return c.protocol != load.Raw && c.protocol != load.Session
+		return c.protocol != load.Raw && c.protocol != load.Lockstep && c.protocol != load.Session
 	}
-	return c.protocol != load.Raw
+	return c.protocol != load.Raw && c.protocol != load.Lockstep
 }
 
 func chosen(all []*workload, only *regexp.Regexp) (some []*workload) {

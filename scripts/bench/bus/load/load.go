@@ -103,6 +103,8 @@ const (
 	NATS    = "nats"
 	MQTT    = "mqtt"
 	Raw     = "raw" // a ping-pong with Echo
+
+	Lockstep = "lockstep" // WAMP, where the caller reads the answer itself
 )
 
 func (j Job) dial(ctx context.Context) (Conn, error) {
@@ -115,6 +117,8 @@ func (j Job) dial(ctx context.Context) (Conn, error) {
 		return dialNATS(ctx, j.Network, j.Address)
 	case MQTT:
 		return dialMQTT(ctx, j.Network, j.Address)
+	case Lockstep:
+		return dialLockstep(ctx, j.Network, j.Address)
 	case Raw:
 		return dialRaw(ctx, j.Network, j.Address)
 	}

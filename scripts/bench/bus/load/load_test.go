@@ -182,6 +182,22 @@ func TestRun(t *testing.T) {
 	if _, err := c.Call(ctx, "nobody", nil); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "no_such_procedure") {
 		t.Errorf("Call = %v, expected no such procedure, refused", err)
 	}
+	if err := c.Serve(ctx, "echo"); err != nil {
+		t.Fatal(err)
+	}
+	one, err := Job{Protocol: Lockstep, Network: "unix", Address: socket}.dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	for range 3 {
+		if n, err := one.Call(ctx, "echo", make([]byte, 300)); err != nil || n != 300 {
+			t.Errorf("in lockstep: Call = %d, %v, expected 300 bytes", n, err)
+		}
+		if _, err := one.Call(ctx, "nobody", nil); !errors.Is(err, ErrRefused) {
+			t.Errorf("in lockstep: Call = %v, expected it refused", err)
+		}
+	}
 	if _, err := Run(ctx, Job{Kind: PubSub, Size: 1}); err == nil {
 		t.Error("events too short for their stamp: no error")
 	}
