@@ -7,30 +7,38 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
 )
 
 // testTimeout is how long the test of one mutant may take: a mutant that hangs is
-// caught by it.
-const testTimeout = "60s"
+// caught by it. The slowest of these tests takes 12 s.
+const testTimeout = "40s"
 
 func main() {
+	only := flag.String("only", "", "try the mutants whose invariant matches this regular expression")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, only string) error {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
@@ -39,24 +47,28 @@ func run(ctx context.Context) error {
 	if err := copyTree(ctx, dir); err != nil {
 		return err
 	}
-	survived := 0
+	tried, survived := 0, 0
 	for _, m := range mutants {
+		if !chosen.MatchString(m.invariant) {
+			continue
+		}
+		tried++
 		began := time.Now()
-		caught, err := m.try(ctx, dir)
+		by, err := m.try(ctx, dir)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: %w", m.invariant, err)
-		case !caught:
+		case by == "":
 			survived++
 			fmt.Printf("SURVIVED  %s: %s passes\n", m.invariant, m.tests)
 		default:
-			fmt.Printf("caught    %s: by %s in %v\n", m.invariant, m.tests, time.Since(began).Round(time.Second))
+			fmt.Printf("caught    %s, in %v: %s\n", m.invariant, time.Since(began).Round(time.Second), by)
 		}
 	}
 	if survived > 0 {
-		return fmt.Errorf("%d of %d mutants survived", survived, len(mutants))
+		return fmt.Errorf("%d of %d mutants survived", survived, tried)
 	}
-	fmt.Printf("all %d mutants were caught\n", len(mutants))
+	fmt.Printf("all %d mutants were caught\n", tried)
 	return nil
 }
 
@@ -95,34 +107,80 @@ type mutant struct {
 	tests     string // a pattern of go test -run
 }
 
-// try applies the mutant to the tree in dir, and takes it back. It reports whether the
-// test has failed; one that does not build is an error of the table.
-func (m mutant) try(ctx context.Context, dir string) (caught bool, err error) {
+// try runs the test without the mutant, where it must pass, and with it. It returns by
+// which assertion the mutant was caught, "" where it was not. A mutant that does not
+// build, or a test that fails without it, is an error of the table.
+func (m mutant) try(ctx context.Context, dir string) (by string, err error) {
+	by, err = m.test(ctx, dir)
+	if err != nil {
+		return "", fmt.Errorf("without the mutant: %w", err)
+	}
+	if by != "" {
+		return "", fmt.Errorf("fails without the mutant: %s", by)
+	}
 	path := filepath.Join(dir, m.file)
 	was, err := os.ReadFile(path)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	mutated, err := m.apply(was)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if err := os.WriteFile(path, mutated, 0o644); err != nil {
-		return false, err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, os.WriteFile(path, was, 0o644)) }()
-	if out, err := m.gotest(ctx, dir, "-c", "-o", os.DevNull); err != nil {
-		return false, fmt.Errorf("does not build: %w\n%s", err, out)
-	}
-	_, failed := m.gotest(ctx, dir, "-count=1", "-timeout", testTimeout, "-run", m.tests)
-	return failed != nil, ctx.Err()
+	return m.test(ctx, dir)
 }
 
-func (m mutant) gotest(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test"}, args...), m.pkg)...)
-	cmd.Dir = dir
-	return cmd.CombinedOutput()
+// test builds and runs the test. It returns by which assertion the test has failed, ""
+// where it has passed.
+func (m mutant) test(ctx context.Context, dir string) (by string, err error) {
+	binary := filepath.Join(dir, "mutant.test")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-o", binary, m.pkg)
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("does not build: %w\n%s", err, out)
+	}
+	run := exec.CommandContext(ctx, binary, "-test.count=1", "-test.v", "-test.timeout", testTimeout, "-test.run", m.tests)
+	run.Dir = filepath.Join(dir, m.pkg)
+	out, failed := run.CombinedOutput()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	return verdict(out, failed != nil)
 }
+
+// verdict reads what go test -v has printed. It returns by which assertion a test has
+// failed, "" where all have passed. A run in which no test began, or that ended for
+// another reason, is an error.
+func verdict(out []byte, failed bool) (by string, err error) {
+	began, place := false, ""
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "=== RUN"):
+			began = true
+		case strings.HasPrefix(line, "panic: "), strings.HasPrefix(line, "fatal error: "):
+			return line, nil
+		case place == "" && assertion.MatchString(line):
+			place = line
+		case failed && strings.HasPrefix(line, "--- FAIL: "):
+			return strings.TrimSpace(line + " " + place), nil
+		}
+	}
+	switch {
+	case !began:
+		return "", errors.New("no test runs")
+	case failed:
+		return "", fmt.Errorf("no test fails, and the run does:\n%s", out)
+	}
+	return "", nil
+}
+
+// assertion is a line that a test logs.
+var assertion = regexp.MustCompile(`^\w+_test\.go:\d+: `)
 
 // apply takes the check out of a file.
 func (m mutant) apply(file []byte) ([]byte, error) {
