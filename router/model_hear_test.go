@@ -76,6 +76,11 @@ func (r *raw) granted(m []any) (wrong string) {
 func (r *raw) invocation(m []any) (wrong string) {
 	args, _ := m[len(m)-1].([]any)
 	g := r.regs[m[2].(int64)]
+	details := m[3].(map[string]any)
+	more := details["progress"] == true
+	if s := r.coming[m[1].(int64)]; s != nil {
+		return r.world.chunk(s, args, more)
+	}
 	switch {
 	case g == nil:
 		return "an invocation of a registration that it does not have"
@@ -83,9 +88,12 @@ func (r *raw) invocation(m []any) (wrong string) {
 		return "an invocation without its argument"
 	}
 	v := &invoked{request: m[1].(int64), token: args[0], call: r.world.invoke(args[0])}
-	v.progress = m[3].(map[string]any)["receive_progress"] == true
+	v.progress = details["receive_progress"] == true
+	if more {
+		r.coming[v.request] = &streamed{token: v.token, chunks: 1}
+	}
 	r.invoked = append(r.invoked, v)
-	if v.call.procedure != g.uri || v.progress && !v.call.wantsProgress {
+	if v.call.procedure != g.uri || more && !v.call.streams || v.progress && !v.call.wantsProgress {
 		return "not as it was called"
 	}
 	return ""

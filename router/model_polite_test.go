@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ func (p *polite) step() {
 	case n < 10:
 		p.publish(modelTopics[p.rnd.IntN(len(modelTopics))], n < 7)
 	case n < 12:
-		p.register("org.m.other")
+		p.register([]string{"org.m.other", "org.m.shared"}[n-10])
 	case n < 18:
 		after := time.Duration(p.rnd.IntN(3000)) * time.Microsecond
 		procedure, progress := modelProcedures[p.rnd.IntN(len(modelProcedures))], p.rnd.IntN(2) == 0
@@ -126,8 +127,20 @@ func (p *polite) publish(topic string, ack bool) {
 
 func (p *polite) register(procedure string) {
 	var r *registration
-	p.under(func() { r = p.world.register(&p.member, procedure) })
-	err := p.s.Register(p.b.ctx(), procedure, p.answer)
+	p.under(func() {
+		held := func(g *registration) bool { return g.by == &p.member && g.uri == procedure && g.given == 0 }
+		if !slices.ContainsFunc(p.world.registrations, held) {
+			r = p.world.register(&p.member, procedure)
+		}
+	})
+	if r == nil {
+		return
+	}
+	policy := "single"
+	if procedure == "org.m.shared" {
+		policy = "roundrobin"
+	}
+	err := p.s.RegisterShared(p.b.ctx(), procedure, policy, p.answer)
 	if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == wire.ErrAlreadyExists {
 		p.under(func() { r.given = p.world.tick() })
 		return

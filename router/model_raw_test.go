@@ -25,7 +25,9 @@ type raw struct {
 	regs    map[int64]*registration
 	tokens  map[*placed]string
 	invoked []*invoked
-	ignored int // invocations that get no answer
+	sending []*streamed         // progressive calls of this session, also those that have ended
+	coming  map[int64]*streamed // progressive invocations by request, likewise
+	ignored int                 // invocations that get no answer
 	over    sync.Once
 	done    chan struct{} // closed when the last event was heard, or nothing more is
 	heard   sync.WaitGroup
@@ -44,10 +46,10 @@ func (w *world) newRaw(b *bench, rnd *rand.Rand, id int, c transport.Codec) acto
 		member: member{id: id}, world: w, w: b.wild(ways[rnd.IntN(len(ways))], c),
 		say: rnd, listen: rand.New(rand.NewPCG(rnd.Uint64(), 0)),
 		waiting: map[int64]any{}, subs: map[int64]*subscription{}, regs: map[int64]*registration{},
-		tokens: map[*placed]string{}, done: make(chan struct{}),
+		coming: map[int64]*streamed{}, tokens: map[*placed]string{}, done: make(chan struct{}),
 	}
 	_ = r.w.nc.SetDeadline(time.Now().Add(3 * patienceOfTests))
-	r.w.greet(everyRole)
+	r.w.greet([]wamp.Dict{everyRole, everyFeature}[rnd.IntN(2)])
 	r.heard.Go(r.hear)
 	r.send(func() []any { return r.subscribe([2]string{endTopic, session.Exact}) })
 	return r
@@ -71,7 +73,9 @@ func (r *raw) expect(what any) int {
 }
 
 func (r *raw) step() {
-	switch n := r.say.IntN(20); {
+	switch n := r.say.IntN(22); {
+	case n > 19:
+		r.send(r.chunk)
 	case n < 3:
 		r.send(func() []any { return r.subscribe(modelPatterns[r.say.IntN(len(modelPatterns))]) })
 	case n < 4:
@@ -158,7 +162,27 @@ func (r *raw) call() []any {
 	if c.timed = r.say.IntN(4) == 0; c.timed {
 		options["timeout"] = 1 + r.say.IntN(20)
 	}
-	return []any{wamp.CALL, r.expect(c), options, procedure, wamp.List{token}}
+	request := r.expect(c)
+	if c.streams = r.say.IntN(3) == 0; c.streams {
+		options["progress"] = true
+		r.sending = append(r.sending, &streamed{request: int64(request), token: token, chunks: 1})
+	}
+	return []any{wamp.CALL, request, options, procedure, wamp.List{token}}
+}
+
+// chunk sends another chunk of a call, which may have ended.
+func (r *raw) chunk() []any {
+	if len(r.sending) == 0 {
+		return nil
+	}
+	i := r.say.IntN(len(r.sending))
+	s := r.sending[i]
+	more := r.say.IntN(3) > 0
+	if !more {
+		r.sending = slices.Delete(r.sending, i, i+1)
+	}
+	s.chunks++
+	return []any{wamp.CALL, s.request, wamp.Dict{"progress": more}, "org.m.ignored", wamp.List{s.token, s.chunks - 1}}
 }
 
 func (r *raw) cancel() []any {

@@ -21,6 +21,7 @@ type world struct {
 	calls         map[string]*placed
 	subscriptions []*subscription
 	registrations []*registration
+	chunks        int // that callees got, after the first of each call
 	wrong         []string
 	settling      chan struct{} // closed when nobody starts anything any more
 }
@@ -60,11 +61,21 @@ type placed struct {
 	procedure      string
 	wantsProgress  bool
 	timed          bool // it has a timeout
+	streams        bool // its arguments come in chunks
 	sent, canceled int64
 	ended          int64
 	invoked        int
 	progress       int
 	uri            string // of the error, "" for a result
+}
+
+// streamed is a progressive call as one end sees it: its caller what it has sent, its
+// callee what has come.
+type streamed struct {
+	request int64
+	token   any
+	chunks  int
+	whole   bool // the last was among them
 }
 
 func newWorld() *world {
@@ -127,6 +138,22 @@ func (w *world) invoke(token any) *placed {
 	return c
 }
 
+// chunk compares one that a callee got, after the first, with what is due.
+func (w *world) chunk(v *streamed, args []any, more bool) (wrong string) {
+	switch {
+	case len(args) != 2 || args[0] != v.token:
+		return "a chunk of another call"
+	case args[1] != int64(v.chunks):
+		return fmt.Sprintf("a chunk where number %d is due", v.chunks)
+	case v.whole:
+		return "a chunk after the last"
+	}
+	v.chunks++
+	v.whole = !more
+	w.chunks++
+	return ""
+}
+
 // step notes a progressive result; they are numbered from 0.
 func (w *world) step(c *placed, args []any) {
 	if !c.wantsProgress || len(args) != 1 || args[0] != int64(c.progress) {
@@ -147,6 +174,10 @@ func (w *world) end(token string, c *placed, uri string, args []any) {
 	lost := func(r *registration) bool { return r.uri == c.procedure && r.by.left != 0 }
 	switch uri {
 	case "", ownError, wire.ErrNoSuchProcedure: // the last is looked at in verify
+	case wire.ErrNotSupported:
+		if !c.streams {
+			w.wrongf("call %s is no stream, and its callee takes none", token)
+		}
 	case wire.ErrTimeout:
 		if !c.timed {
 			w.wrongf("call %s had no timeout, and ran out of time", token)
@@ -261,6 +292,6 @@ func (w *world) tally() string {
 	for _, s := range w.subscriptions {
 		got += len(s.got)
 	}
-	return fmt.Sprintf("%d events arrived %d times by %d subscriptions; %d registrations; calls ended %v",
-		len(w.publications), got, len(w.subscriptions), len(w.registrations), ends)
+	return fmt.Sprintf("%d events arrived %d times by %d subscriptions; %d registrations; %d chunks; calls ended %v",
+		len(w.publications), got, len(w.subscriptions), len(w.registrations), w.chunks, ends)
 }

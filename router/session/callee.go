@@ -38,9 +38,16 @@ type registration struct {
 // Register registers a procedure. Its handler learns who calls, where the router
 // is willing to say.
 func (s *Session) Register(ctx context.Context, procedure string, handle Handler) error {
-	err := s.register(ctx, procedure, handle, wamp.Dict{"disclose_caller": true})
+	return s.RegisterShared(ctx, procedure, "single", handle)
+}
+
+// RegisterShared registers a procedure that others may register too. policy says who
+// of them gets a call: "roundrobin", "random", "first" or "last"; "single" is that
+// nobody else may register it (WAMP specification, section "Shared Registration").
+func (s *Session) RegisterShared(ctx context.Context, procedure, policy string, handle Handler) error {
+	err := s.register(ctx, procedure, handle, wamp.Dict{"invoke": policy, "disclose_caller": true})
 	if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == string(wamp.ErrOptionDisallowedDiscloseMe) {
-		return s.register(ctx, procedure, handle, wamp.Dict{})
+		return s.register(ctx, procedure, handle, wamp.Dict{"invoke": policy})
 	}
 	return err
 }
