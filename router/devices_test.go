@@ -12,6 +12,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 	"pgregory.net/rapid"
 
+	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -83,6 +84,51 @@ func TestDevicesMay(t *testing.T) {
 		if isAction && stranger.check(row.msg) == nil {
 			t.Errorf("a stranger may %s %+v", row.msg.MessageType(), row.msg)
 		}
+	}
+}
+
+// describe shows a device what it may use, and a session that has lowered its rights
+// what it kept of that.
+func TestDescribeShows(t *testing.T) {
+	store := storeOf(t, paired(1, "test", "subscribe:org.news"))
+	d := as(store, trust.ID{1}).devices
+	entry := func(kind, uri string) map[string]any { return map[string]any{"kind": kind, "uri": uri} }
+	set, other := entry("procedure", "org.deskconn.test.set"), entry("procedure", "org.x")
+	news := entry("topic", "org.news.today")
+	device := session.Invocation{AuthID: trust.ID{1}.String(), AuthRole: roleDevice}
+	lowered, owner := device, session.Invocation{AuthID: "uid:1000", AuthRole: roleOwner}
+	lowered.Scopes = []any{"test", "call:org.x"}
+	for name, row := range map[string]struct {
+		call  session.Invocation
+		shown []bool // set, other, news
+	}{
+		"owner": {owner, []bool{true, true, true}}, "device": {device, []bool{true, false, true}}, "lowered": {lowered, []bool{true, false, false}},
+	} {
+		rights := d.rightsOf(&row.call)
+		for i, e := range []map[string]any{set, other, news} {
+			if rights.shows(e) != row.shown[i] {
+				t.Errorf("%s: %v is shown: %v", name, e["uri"], !row.shown[i])
+			}
+		}
+	}
+}
+
+// nexus attaches nobody whom the connection has not identified by the method that the
+// session uses.
+func TestAuthenticator(t *testing.T) {
+	id := Identity{AuthID: "uid:1000", Role: roleOwner, Method: wire.AuthPeerCred}
+	details := func(v any) wamp.Dict { return wamp.Dict{"transport": wamp.Dict{"auth": wamp.Dict{"identity": v}}} }
+	welcome, err := authenticator{wire.AuthPeerCred}.Authenticate(1, details(id), nil)
+	if err != nil || welcome.Details["authid"] != id.AuthID || welcome.Details["authrole"] != roleOwner {
+		t.Errorf("got %+v, %v", welcome, err)
+	}
+	for _, d := range []wamp.Dict{{}, details(nil), details("uid:0"), details(map[string]any{"AuthID": "uid:0"})} {
+		if _, err := (authenticator{wire.AuthPeerCred}).Authenticate(1, d, nil); err == nil {
+			t.Errorf("%v is an identity", d)
+		}
+	}
+	if _, err := (authenticator{wire.AuthTLS}).Authenticate(1, details(id), nil); err == nil {
+		t.Error("an identity of another method is one")
 	}
 }
 

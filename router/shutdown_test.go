@@ -63,6 +63,27 @@ func TestCloseIsBounded(t *testing.T) {
 	}
 }
 
+// A capability that does not end its calls does not hold up Close.
+func TestCloseDespiteCapability(t *testing.T) {
+	b := start(t)
+	for range 3 {
+		caller := b.raw(transport.CBOR, everyRole)
+		for n := range wamp.ID(6) {
+			b.send(caller, &wamp.Call{Request: n + 1, Procedure: "org.deskconn.test.slow"})
+		}
+		b.send(caller, &wamp.Call{Request: 7, Procedure: "org.deskconn.test.set", Arguments: wamp.List{1}})
+		b.receive(caller) // all are under way
+	}
+	begin := time.Now()
+	b.router.Close() // beyond cap(b.ended), a handler hangs
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	for range 3 * 6 {
+		<-b.ended
+	}
+}
+
 // Close while everybody calls, publishes, subscribes and comes and goes: every
 // session ends with an error, and nothing stays behind (TestMain).
 func TestCloseUnderLoad(t *testing.T) {

@@ -1,7 +1,9 @@
 package router
 
 import (
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,5 +119,25 @@ func TestEndedByShutdown(t *testing.T) {
 	defer b.router.ledger.mu.Unlock()
 	if n := b.router.ledger.ended[endShutdown]; n != 1 || len(b.router.ledger.open) != 0 {
 		t.Errorf("got %v, %d accounts are open; want one %s", b.router.ledger.ended, len(b.router.ledger.open), endShutdown)
+	}
+}
+
+// A line about a limit names who met it as the connection does. What a peer says about
+// itself is in none.
+func TestLimitsAreLoggedByAuthID(t *testing.T) {
+	var log strings.Builder
+	l := newLedger(slog.New(slog.NewTextHandler(&log, nil)))
+	a := l.begin(Identity{AuthID: "uid:1000", Role: roleOwner})
+	a.hears(&wamp.Hello{Details: wamp.Dict{"agent": "planted", "authid": "planted"}})
+	a.welcome(7)
+	a.hit(transport.LimitQueue, "too much")
+	a.end(over(transport.LimitQueue, "too much again"), false)
+	if text := log.String(); !strings.Contains(text, "peer=uid:1000") || strings.Contains(text, "planted") {
+		t.Errorf("the log says %q", text)
+	}
+	for name := range l.hits {
+		if name != transport.LimitQueue {
+			t.Errorf("a counter is named %q", name)
+		}
 	}
 }

@@ -143,6 +143,10 @@ func TestMessageDepth(t *testing.T) {
 			if _, err := decode(c, b, testDepth); (err == nil) != want {
 				t.Errorf("%s: arguments nested %d deep: %v", c.Name(), n+1, err)
 			}
+			passing := decoder{codec: c, elements: c.newElements(), depth: testDepth, packed: true}
+			if _, err := passing.decode(b, false); (err == nil) != want {
+				t.Errorf("%s: arguments that pass as bytes, nested %d deep: %v", c.Name(), n+1, err)
+			}
 		}
 	}
 }
