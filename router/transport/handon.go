@@ -32,7 +32,7 @@ var calling = struct {
 // runDue runs what the reader of c has put for the daemon's own sessions, if it has
 // nothing else to do. It is false where another goroutine reads by now.
 func (c *Conn) runDue() (reads bool) {
-	if len(c.put.peers) == 0 || c.framing.begun() {
+	if !c.put.local || c.framing.begun() { // what is put for others waits until nothing more can be read
 		return true
 	}
 	due := c.put.take()

@@ -92,6 +92,7 @@ func (c *Conn) serves(whom link) {
 type puts struct {
 	peers []*Peer
 	due   []func()
+	local bool  // one of peers is inside the daemon, and may have something due
 	payer *Conn // whose reader this is, nil for a session inside the daemon
 }
 
@@ -116,7 +117,7 @@ func (l *puts) take() (due []func()) {
 			p.Flush()
 		}
 	}
-	l.peers = l.peers[:0]
+	l.peers, l.local = l.peers[:0], false
 	return l.due
 }
 
@@ -130,6 +131,9 @@ func (p *Peer) WriteLater(to *Peer) {
 	if to.marked.CompareAndSwap(false, true) { // else another reader does it soon
 		l := p.puts()
 		l.peers = append(l.peers, to)
+		if _, isLocal := to.link.(*Local); isLocal {
+			l.local = true
+		}
 	}
 }
 
