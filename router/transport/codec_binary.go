@@ -38,11 +38,14 @@ func (c *binaryCodec) head(r *reader) (head, error) {
 // value reads the next value; isBreak says that it was an end mark instead.
 func (c *binaryCodec) value(r *reader, depth int) (v any, isBreak bool, err error) {
 	h, err := c.head(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, false, err
-	}
-	if h.kind == breakEnd {
+	case h.kind == breakEnd:
 		return nil, true, nil
+	case r.skim && h.kind == text && h.n >= 0: // most of what passes
+		_, err = takeString(r, h.n, text)
+		return "", false, err
 	}
 	v, err = c.content(r, h, depth)
 	return v, false, err
@@ -97,10 +100,6 @@ func (c *binaryCodec) tagged(r *reader, number uint64, depth int) (any, error) {
 }
 
 func (c *binaryCodec) text(r *reader, n int) (string, error) {
-	if n >= 0 && r.skim {
-		_, err := takeString(r, n, text)
-		return "", err
-	}
 	b, err := c.chunks(r, n, text)
 	if err != nil || r.skim {
 		return "", err
@@ -153,10 +152,10 @@ func takeString(r *reader, n int, k kind) ([]byte, error) {
 }
 
 func (c *binaryCodec) list(r *reader, n, depth int) ([]any, error) {
-	var l []any
-	if !r.skim {
-		l = make([]any, 0, min(max(n, 0), 64))
+	if r.skim {
+		return nil, c.skimList(r, n, depth)
 	}
+	l := make([]any, 0, min(max(n, 0), 64))
 	for i := 0; n < 0 || i < n; i++ {
 		v, isBreak, err := c.value(r, depth)
 		if err != nil {
@@ -168,11 +167,24 @@ func (c *binaryCodec) list(r *reader, n, depth int) ([]any, error) {
 			}
 			return nil, errShort
 		}
-		if !r.skim {
-			l = append(l, v)
-		}
+		l = append(l, v)
 	}
 	return l, nil
+}
+
+func (c *binaryCodec) skimList(r *reader, n, depth int) error {
+	for i := 0; n < 0 || i < n; i++ {
+		_, isBreak, err := c.value(r, depth)
+		switch {
+		case err != nil:
+			return err
+		case isBreak && n < 0:
+			return nil
+		case isBreak:
+			return errShort
+		}
+	}
+	return nil
 }
 
 func (c *binaryCodec) dict(r *reader, n, depth int) (map[string]any, error) {
