@@ -45,9 +45,14 @@ func (s *Session) Register(ctx context.Context, procedure string, handle Handler
 // of them gets a call: "roundrobin", "random", "first" or "last"; "single" is that
 // nobody else may register it (WAMP specification, section "Shared Registration").
 func (s *Session) RegisterShared(ctx context.Context, procedure, policy string, handle Handler) error {
-	err := s.register(ctx, procedure, handle, wamp.Dict{"invoke": policy, "disclose_caller": true})
+	options := wamp.Dict{"disclose_caller": true}
+	if policy != wamp.InvokeSingle {
+		options["invoke"] = policy
+	}
+	err := s.register(ctx, procedure, handle, options)
 	if e, ok := errors.AsType[*wire.Error](err); ok && e.URI == string(wamp.ErrOptionDisallowedDiscloseMe) {
-		return s.register(ctx, procedure, handle, wamp.Dict{"invoke": policy})
+		delete(options, "disclose_caller")
+		return s.register(ctx, procedure, handle, options)
 	}
 	return err
 }
