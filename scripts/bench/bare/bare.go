@@ -71,8 +71,11 @@ func Connect(socket string) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Peer{Conn: nc, in: bufio.NewReaderSize(nc, 512)}, nil
+	return Over(nc), nil
 }
+
+// Over is a peer that has connected by nc and says nothing.
+func Over(nc net.Conn) *Peer { return &Peer{Conn: nc, in: bufio.NewReaderSize(nc, 512)} }
 
 // Greet says the handshake and HELLO, and does not wait.
 func (p *Peer) Greet() error {
