@@ -107,7 +107,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	pace(options.Backlog)
+	options.MemoryLimit = pace(options.Backlog)
 	options.Log, options.Version = d.log, version
 	if options.Name, err = o.machine(); err != nil {
 		return err

@@ -171,6 +171,23 @@ func (r *rights) shows(entry map[string]any) bool {
 		(!r.lowered || r.kept(action, uri, wamp.MatchExact))
 }
 
+// ownersName is whom a procedure belongs to that a session of the owner, or of the
+// daemon, has registered.
+const ownersName = "owner"
+
+// owner is whom the procedures belong to that the session registers.
+func (r *rights) owner() string {
+	if r.who.Role == roleDevice && !r.devices.all {
+		return r.who.AuthID
+	}
+	return ownersName
+}
+
+// shares reports whether a device may join a registration of somebody else.
+func (r *rights) shares(procedure wamp.URI) bool {
+	return r.devices.grants(r.who.Device, trust.Share, string(procedure), wamp.MatchExact)
+}
+
 // rightsOf are those of the session that made a call to the daemon, as the dealer says
 // them: the session itself may have left.
 func (d *devices) rightsOf(call *session.Invocation) rights {

@@ -124,7 +124,9 @@ func (r *Router) watchDevices(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if r.recheckAll() {
+		here := r.recheckAll()
+		r.boundMemory(here)
+		if here {
 			tick.Reset(time.Second)
 		} else {
 			tick.Stop()

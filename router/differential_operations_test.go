@@ -30,12 +30,13 @@ type operation struct {
 
 // The kinds of operations that rows know.
 const (
-	answerCall        = "answer"
-	unregisterForeign = "unregister somebody else's"
-	callInFlight      = "call with the id of one in flight"
-	publishReserved   = "publish wamp.*"
-	publishToNobody   = "publish to an empty list"
-	registerReserved  = "register wamp.*"
+	answerCall         = "answer"
+	unregisterForeign  = "unregister somebody else's"
+	unsubscribeForeign = "unsubscribe somebody else's"
+	callInFlight       = "call with the id of one in flight"
+	publishReserved    = "publish wamp.*"
+	publishToNobody    = "publish to an empty list"
+	registerReserved   = "register wamp.*"
 
 	randomProcedure = "net.d.random"
 	forgedError     = wire.ErrNoSuchProcedure
@@ -252,11 +253,14 @@ func (p *play) nameOf(by int, of func(*playActor) []string) (name string, own bo
 }
 
 func (p *play) unsubscribe(by int) *operation {
-	name, _ := p.nameOf(by, func(a *playActor) []string { return a.subs })
+	name, own := p.nameOf(by, func(a *playActor) []string { return a.subs })
 	o := oneRequest(by, "UNSUBSCRIBE "+name, func(r *playedRouter, id wamp.ID) wamp.Message {
 		return &wamp.Unsubscribe{Request: id, Subscription: r.idOf(name)}
 	})
 	o.target = name
+	if name != "" && !own {
+		o.kind = unsubscribeForeign
+	}
 	return o
 }
 

@@ -99,6 +99,10 @@ func stockFaults() []*difference {
 			return h.o.kind == unregisterForeign && (ours == nil && stock.kind == wamp.EVENT && stock.topic == "wamp.registration.on_unregister" ||
 				stock != nil && stock.kind == wamp.UNREGISTERED && is(ours, wamp.ERROR, wire.ErrNoSuchRegistration))
 		}},
+		{name: "UNSUBSCRIBE of somebody else's subscription succeeds", why: "broker.go:512", pair: func(h *hearing, stock, ours *canonical) bool {
+			return h.o.kind == unsubscribeForeign && (ours == nil && stock.kind == wamp.EVENT && stock.topic == "wamp.subscription.on_unsubscribe" ||
+				stock != nil && stock.kind == wamp.UNSUBSCRIBED && is(ours, wamp.ERROR, wire.ErrNoSuchSubscription))
+		}},
 		{name: "CANCEL by kill of a call whose callee then leaves gets no answer", why: "dealer.go:951", pair: func(h *hearing, stock, ours *canonical) bool {
 			return h.o.leaves && stock == nil && (is(ours, wamp.ERROR, wire.ErrCalleeLost) || is(ours, wamp.ERROR, wire.ErrCanceled)) && h.killed(ours)
 		}},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/transport"
+	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
@@ -26,25 +27,32 @@ type exceed struct {
 }
 
 var exceeds = map[string]exceed{
-	"door_connections": {"2", (*bench).crowds, 1, "limit"},
-	"door_per_address": {"2", (*bench).crowds, 1, "limit"},
-	"door_reserved":    {"2", (*bench).crowds, 1, "limit"},
-	"door_failures":    {"2", (*bench).failsTooOften, 1, "limit"},
-	"door_deadline":    {"500ms", (*bench).lingers, 1, "limit"},
-	"door_bytes":       {"1KiB", (*bench).greetsTooMuch, 1, "limit"},
-	"keepalive":        {"200ms", (*bench).fallsSilent, 1, "network_failure"},
-	"handshake":        {"1s", (*bench).saysNothing, 1, "timeout"},
-	"message":          {"4KiB", (*bench).saysTooMuch, 1, "limit"},
-	"depth":            {"8", (*bench).nestsTooDeep, 1, "limit"},
-	"device_sessions":  {"2", (*bench).comesAgain, 1, "limit"},
-	"calls":            {"2", (*bench).callsTooMuch, 5, ""},
-	"stream_bytes":     {"64KiB", (*bench).streamsTooMuch, 1, ""},
-	"stream_idle":      {"200ms", (*bench).streamsNothing, 1, ""},
-	"registrations":    {"2", (*bench).registersTooMuch, 5, ""},
-	"subscriptions":    {"2", (*bench).subscribesTooMuch, 5, ""},
-	"queue":            {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
-	"backlog":          {"1MiB", (*bench).readsNothing, 1, "slow_consumer"},
-	"stall":            {"100ms", (*bench).stalls, 1, "slow_consumer"},
+	"door_connections":     {"2", (*bench).crowds, 1, "limit"},
+	"door_per_address":     {"2", (*bench).crowds, 1, "limit"},
+	"door_reserved":        {"2", (*bench).crowds, 1, "limit"},
+	"door_failures":        {"2", (*bench).failsTooOften, 1, "limit"},
+	"door_deadline":        {"500ms", (*bench).lingers, 1, "limit"},
+	"door_bytes":           {"1KiB", (*bench).greetsTooMuch, 1, "limit"},
+	"keepalive":            {"200ms", (*bench).fallsSilent, 1, "network_failure"},
+	"handshake":            {"1s", (*bench).saysNothing, 1, "timeout"},
+	"message":              {"4KiB", (*bench).saysTooMuch, 1, "limit"},
+	"depth":                {"8", (*bench).nestsTooDeep, 1, "limit"},
+	"device_sessions":      {"2", (*bench).comesAgain, 1, "limit"},
+	"device_subscriptions": {"2", (*bench).subscribesAsDevice, 5, ""},
+	"device_registrations": {"2", (*bench).registersAsDevice, 5, ""},
+	"device_calls":         {"2", (*bench).callsAsDevice, 5, ""},
+	"device_input":         {"64KiB", (*bench).sendsAsDevice, 1, ""},
+	"device_queue":         {"64KiB", (*bench).deviceReadsNothing, 1, "slow_consumer"},
+	"busy_devices":         {"1", (*bench).anotherSubscribes, 7, ""},
+	"message_time":         {"300ms", (*bench).neverFinishes, 1, "limit"},
+	"calls":                {"2", (*bench).callsTooMuch, 5, ""},
+	"stream_bytes":         {"64KiB", (*bench).streamsTooMuch, 1, ""},
+	"stream_idle":          {"200ms", (*bench).streamsNothing, 1, ""},
+	"registrations":        {"2", (*bench).registersTooMuch, 5, ""},
+	"subscriptions":        {"2", (*bench).subscribesTooMuch, 5, ""},
+	"queue":                {"64KiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"backlog":              {"1MiB", (*bench).readsNothing, 1, "slow_consumer"},
+	"stall":                {"100ms", (*bench).stalls, 1, "slow_consumer"},
 }
 
 // Every limit there is can be exceeded: the answer names it, the owner's status
@@ -64,6 +72,12 @@ func TestLimitsExceeded(t *testing.T) {
 			if limit.Name == "door_reserved" {
 				opts.Certificate, opts.Trust = &server().Certificate, pairedStore(t, netip.MustParseAddr("127.0.0.1"))
 				opts.admitAll = true
+			}
+			if limit.Name == "busy_devices" {
+				opts.Certificate, opts.Trust = &server().Certificate, storeOf(t,
+					&trust.Device{ID: device().id, Name: "desk", Paired: time.Now().UTC()},
+					&trust.Device{ID: outsider().id, Name: "pi", Paired: time.Now().UTC()})
+				opts.admitAll, opts.Devices.Subscriptions = true, 1
 			}
 			opts.Transport.Flush = 200 * time.Millisecond
 			if err := limit.Set(&opts, test.set); err != nil {
@@ -242,12 +256,128 @@ func (b *bench) subscribesTooMuch() wamp.Message {
 
 // asks makes seven requests of which two are granted.
 func (b *bench) asks(request func(wamp.ID) wamp.Message) (answer wamp.Message) {
-	conn := b.raw(transport.CBOR, everyRole)
+	return b.asksAs([]*transport.Conn{b.raw(transport.CBOR, everyRole)}, request)
+}
+
+// asksAs is asks in turn by several sessions.
+func (b *bench) asksAs(sessions []*transport.Conn, request func(wamp.ID) wamp.Message) (answer wamp.Message) {
 	for i := range 7 {
+		conn := sessions[i%len(sessions)]
 		b.send(conn, request(wamp.ID(i+1)))
 		answer = b.receive(conn)
 	}
 	return answer
+}
+
+// guests are sessions of a paired machine.
+func (b *bench) guests(m *machine, n int) (sessions []*transport.Conn) {
+	b.t.Helper()
+	for range n {
+		tc := transport.TLSClient(b.dialTCP(), m.config(wire.ALPN))
+		if err := tc.HandshakeContext(b.ctx()); err != nil {
+			b.t.Fatal(err)
+		}
+		conn, err := transport.Dial(tc, transport.CBOR, transport.DefaultLimits())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { conn.Abandon(); drain(conn) })
+		b.send(conn, &wamp.Hello{Realm: wire.Realm, Details: everyRole})
+		if m := b.receive(conn); m.MessageType() != wamp.WELCOME {
+			b.t.Fatalf("got %+v, want WELCOME", m)
+		}
+		sessions = append(sessions, conn)
+	}
+	return sessions
+}
+
+func (b *bench) subscribesAsDevice() wamp.Message {
+	match := []string{"exact", "prefix", "wildcard"}
+	return b.asksAs(b.guests(device(), 2), func(id wamp.ID) wamp.Message {
+		return &wamp.Subscribe{Request: id, Topic: wamp.URI(fmt.Sprintf("org.t.s%d", id)), Options: wamp.Dict{"match": match[id%3]}}
+	})
+}
+
+// anotherSubscribes finds no room beside a device that is at its limits.
+func (b *bench) anotherSubscribes() wamp.Message {
+	subscribe := func(id wamp.ID) wamp.Message {
+		return &wamp.Subscribe{Request: id, Topic: wamp.URI(fmt.Sprintf("org.t.s%d", id))}
+	}
+	first := b.guests(device(), 1)[0]
+	b.send(first, subscribe(1))
+	b.receive(first)
+	return b.asksAs(b.guests(outsider(), 1), subscribe)
+}
+
+func (b *bench) registersAsDevice() wamp.Message {
+	return b.asksAs(b.guests(device(), 2), func(id wamp.ID) wamp.Message {
+		return &wamp.Register{Request: id, Procedure: wamp.URI(fmt.Sprintf("org.t.r%d", id))}
+	})
+}
+
+// callsAsDevice makes seven calls in two sessions, of which two go on.
+func (b *bench) callsAsDevice() (answer wamp.Message) {
+	sessions := b.guests(device(), 2)
+	for i := range 7 {
+		conn := sessions[i%2]
+		b.send(conn, &wamp.Call{Request: wamp.ID(i + 1), Procedure: "org.deskconn.test.slow"})
+		if i >= 2 {
+			answer = b.receive(conn)
+		}
+	}
+	return answer
+}
+
+// sendsAsDevice begins a message of 64 KiB that leaves no room for another, which
+// arrives once the first has.
+func (b *bench) sendsAsDevice() wamp.Message {
+	first, second := b.wild(ways[2], transport.CBOR), b.wild(ways[2], transport.CBOR)
+	first.greet(everyRole)
+	second.greet(everyRole)
+	long := first.encoded(wamp.PUBLISH, 1, ack, "org.t.long", wamp.List{strings.Repeat("x", 64<<10)})
+	first.write(long[:100])
+	time.Sleep(50 * time.Millisecond) // the router has its head
+	second.write(long)
+	_ = second.nc.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if m, err := second.next(); err == nil {
+		b.t.Errorf("two messages are read at once: %v", m)
+	}
+	first.write(long[100:])
+	if m := first.hear(); kindOf(m) != wamp.PUBLISHED {
+		b.t.Errorf("got %v, want PUBLISHED", m)
+	}
+	_ = second.nc.SetReadDeadline(time.Now().Add(patienceOfTests))
+	if m := second.hear(); kindOf(m) != wamp.PUBLISHED {
+		b.t.Errorf("got %v, want PUBLISHED", m)
+	}
+	return nil
+}
+
+func (b *bench) deviceReadsNothing() wamp.Message {
+	conn := b.guests(device(), 1)[0]
+	b.send(conn, &wamp.Subscribe{Request: 1, Topic: "org.t.flood"})
+	b.receive(conn)
+	b.publishMuch(32 << 10) // more than the kernel holds
+	return b.endOf(conn)
+}
+
+// neverFinishes sends a message byte by byte.
+func (b *bench) neverFinishes() wamp.Message {
+	w := b.stranger(ways[2], transport.CBOR)
+	long := w.encoded(wamp.PUBLISH, 1, ack, "org.t.long", wamp.List{strings.Repeat("x", 1<<20)})
+	go func() {
+		for i := range long {
+			if _, err := w.nc.Write(long[i : i+1]); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	m := w.hear()
+	if details, _ := m[1].(map[string]any); kindOf(m) != wamp.ABORT || details[wire.LimitKey] != "message_time" {
+		b.t.Errorf("got %v, want ABORT for message_time", m)
+	}
+	return nil
 }
 
 // deaf subscribes and reads no event of many.
@@ -255,17 +385,24 @@ func (b *bench) deaf() *transport.Conn {
 	conn := b.raw(transport.CBOR, everyRole)
 	b.send(conn, &wamp.Subscribe{Request: 1, Topic: "org.t.flood"})
 	b.receive(conn)
-	publisher := b.join(transport.CBOR)
-	for range 500 {
-		if err := publisher.Publish(b.ctx(), "org.t.flood", []any{strings.Repeat("x", 4000)}, nil, true); err != nil {
-			b.t.Fatal(err)
-		}
-	}
+	b.publishMuch(4000)
 	return conn
 }
 
-func (b *bench) readsNothing() wamp.Message {
-	conn := b.deaf()
+// publishMuch publishes 500 events of so many bytes.
+func (b *bench) publishMuch(size int) {
+	publisher := b.join(transport.CBOR)
+	for range 500 {
+		if err := publisher.Publish(b.ctx(), "org.t.flood", []any{strings.Repeat("x", size)}, nil, true); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *bench) readsNothing() wamp.Message { return b.endOf(b.deaf()) }
+
+// endOf is what comes after the events.
+func (b *bench) endOf(conn *transport.Conn) wamp.Message {
 	for {
 		if msg := b.receive(conn); msg.MessageType() != wamp.EVENT {
 			return msg

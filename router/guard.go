@@ -26,7 +26,7 @@ type SessionLimits struct {
 
 // DefaultSessionLimits suit most.
 func DefaultSessionLimits() SessionLimits {
-	return SessionLimits{Limits: dealer.DefaultLimits(), Registrations: 256, Subscriptions: 1024, PerDevice: 128}
+	return SessionLimits{Limits: dealer.DefaultLimits(), Registrations: 256, Subscriptions: 1024, PerDevice: 32}
 }
 
 // guard sees every message of one session, and the type of the message decides where
@@ -37,6 +37,7 @@ func DefaultSessionLimits() SessionLimits {
 type guard struct {
 	identity Identity
 	limits   *SessionLimits
+	holdings holdings
 	account  *account
 	dealer   *dealer.Dealer
 	broker   *broker.Broker
@@ -55,7 +56,8 @@ type guard struct {
 	roles   wamp.Dict           // that HELLO announces, until WELCOME
 	asked   map[wamp.ID]request // SUBSCRIBE, UNSUBSCRIBE, REGISTER and UNREGISTER not answered yet
 	session wamp.ID
-	granted trust.Scopes // to its device, when that was last looked at
+	granted trust.Scopes                               // to its device, when that was last looked at
+	taken   struct{ subscriptions, registrations int } // of holdings
 }
 
 // The stages of a session.
@@ -70,7 +72,8 @@ func (r *Router) newGuard(a *account) *guard {
 	device, _ := r.devices.find(a.identity.Device)
 	return &guard{
 		granted: device.Scopes, identity: a.identity, limits: &r.opts.Session, account: a,
-		dealer: r.dealer, broker: r.broker, rights: rights{devices: r.devices, who: a.identity},
+		holdings: r.holdingsOf(a.identity.Device),
+		dealer:   r.dealer, broker: r.broker, rights: rights{devices: r.devices, who: a.identity},
 	}
 }
 
@@ -100,9 +103,11 @@ func (g *guard) Inbound(msg wamp.Message) (pass, answer wamp.Message, err error)
 		pass, err = g.hello(m)
 		return pass, nil, err
 	case *wamp.Subscribe:
-		answer = g.subscribe(m)
+		pass, answer = g.subscribe(m)
+		return pass, answer, nil
 	case *wamp.Unsubscribe:
-		answer = g.unsubscribe(m)
+		pass, answer = g.unsubscribe(m)
+		return pass, answer, nil
 	case *wamp.Register:
 		answer = g.register(m)
 	case *wamp.Unregister:
@@ -211,7 +216,10 @@ func (g *guard) join(m *wamp.Welcome) {
 		return dictOf(dictOf(g.roles[role])["features"])
 	}
 	own := g.identity.Role == roleDaemon
-	g.dealer.Join(&g.calling, g.peer, &g.limits.Limits, features("callee"), own, g.account.hit)
+	g.dealer.Join(&g.calling, g.peer, dealer.Member{
+		Limits: &g.limits.Limits, Calls: g.holdings.calls, Callee: features("callee"),
+		Owner: g.rights.owner(), Trusted: own, Over: g.account.hit, End: g.account.dismiss,
+	})
 	g.broker.Join(&g.listening, g.peer, m.ID, g.identity.AuthID, g.identity.Role, features("subscriber"))
 	g.roles = nil
 	g.stage.Store(joined)
@@ -225,6 +233,9 @@ func (g *guard) leave() {
 	if was == joined {
 		g.calling.Leave()
 		g.listening.Leave()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.settle()
 	}
 }
 

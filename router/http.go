@@ -26,8 +26,8 @@ const websocketPath = "/ws"
 
 // upgrade lets net/http answer the one request of a visitor, and returns the
 // connection if that has made a websocket of it.
-func (r *Router) upgrade(v *visitor, guard transport.Guard) (*transport.Conn, error) {
-	page := &page{router: r, visitor: v, guard: guard, err: errors.New("HTTP, and no websocket")}
+func (r *Router) upgrade(v *visitor, lim transport.Limits, guard transport.Guard) (*transport.Conn, error) {
+	page := &page{router: r, visitor: v, limits: lim, guard: guard, err: errors.New("HTTP, and no websocket")}
 	r.answer(page, page)
 	return page.conn, page.err
 }
@@ -118,6 +118,7 @@ func (v *visitor) refuseHTTP(why *wire.Error) {
 type page struct {
 	router  *Router
 	visitor *visitor
+	limits  transport.Limits // of a websocket
 	guard   transport.Guard
 	head    head
 	over    func() // once the connection is not net/http's any more
@@ -138,7 +139,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, why.Error(), code)
 		return
 	}
-	p.conn, p.err = transport.AcceptWebsocket(plain{w, p.visitor.stream}, req, p.router.strangerLimits(), p.guard)
+	p.conn, p.err = transport.AcceptWebsocket(plain{w, p.visitor.stream}, req, p.limits, p.guard)
 }
 
 // plain hands over the socket itself, which is read and written without waiting.

@@ -101,6 +101,7 @@ func openYard(t *testing.T, d gate) *yard {
 	defer cancel()
 	opts := DefaultOptions()
 	opts.Transport.Stall = 2 * time.Second // who asks and does not read is not cut off for what waits
+	opts.Devices.Calls = 0                 // as many as its sessions may have
 	opts.Certificate, opts.Trust, opts.admitAll = &server().Certificate, pairedStore(t, netip.Addr{}), true
 	opts.Capabilities, opts.Log = []capabilities.Capability{y.capability()}, slog.New(slog.DiscardHandler)
 	y.router, err = New(ctx, opts)

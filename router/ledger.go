@@ -13,6 +13,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/budget"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
@@ -111,6 +112,30 @@ func (a *account) tooMany(of wamp.Message, request wamp.ID, limit, what string, 
 	e := refuse(of, request, wire.ErrLimit, message).(*wamp.Error)
 	e.ArgumentsKw = wamp.Dict{wire.LimitKey: limit}
 	return e
+}
+
+// tooManyOf refuses what goes over a budget that the session shares with others.
+func (a *account) tooManyOf(b *budget.Budget, of wamp.Message, request wamp.ID, what string) wamp.Message {
+	message := fmt.Sprintf("too many %s of this device, or of all devices: at most %d", what, b.Most())
+	a.hit(b.Limit(), message)
+	e := refuse(of, request, wire.ErrLimit, message).(*wamp.Error)
+	e.ArgumentsKw = wamp.Dict{wire.LimitKey: b.Limit()}
+	return e
+}
+
+// waits notes that a message waits for what is left of an input budget.
+func (a *account) waits(b *budget.Budget) {
+	a.hit(b.Limit(), fmt.Sprintf("a message waits: at most %d bytes are read at once for this device, or for all devices", b.Most()))
+}
+
+// dismiss ends the session, which is told why. What it had registered is free once
+// ended is closed.
+func (a *account) dismiss(why *wire.Error) (ended <-chan struct{}) {
+	a.ledger.mu.Lock()
+	conn, g := a.conn, a.guard
+	a.ledger.mu.Unlock()
+	conn.Dismiss(why)
+	return g.peer.Closed()
 }
 
 // hears notes what the peer says about itself, and that it leaves.

@@ -78,6 +78,27 @@ var Limits = []Limit{
 	{limitDevice, Count, 1, 1 << 20,
 		"sessions of one paired device, and connections of its that are none yet",
 		func(o *Options) any { return &o.Session.PerDevice }},
+	{limitDeviceSubscriptions, Count, 1, 1 << 24,
+		"subscriptions of all sessions of one paired device",
+		func(o *Options) any { return &o.Devices.Subscriptions }},
+	{limitDeviceRegistrations, Count, 1, 1 << 24,
+		"procedures that all sessions of one paired device register",
+		func(o *Options) any { return &o.Devices.Registrations }},
+	{limitDeviceCalls, Count, 1, 1 << 24,
+		"calls in flight of all sessions of one paired device",
+		func(o *Options) any { return &o.Devices.Calls }},
+	{limitDeviceInput, Bytes, 64 * kib, 1 * gib,
+		"messages of one paired device that are being read: beyond it the next one waits",
+		func(o *Options) any { return &o.Devices.Input }},
+	{limitDeviceQueue, Bytes, 64 * kib, 1 * gib,
+		"what may wait for all sessions of one paired device: over it the one that it waits for most is cut off",
+		func(o *Options) any { return &o.Devices.Queue }},
+	{limitBusyDevices, Count, 1, 1 << 10,
+		"devices at these limits at once: all devices together hold so many times what one may",
+		func(o *Options) any { return &o.Devices.Busy }},
+	{transport.LimitAssembly, Duration, int64(100 * time.Millisecond), int64(time.Hour),
+		"how long a message over TCP may take to arrive, once it has begun",
+		func(o *Options) any { return &o.Transport.Assembly }},
 	{dealer.LimitCalls, Count, 1, 1 << 20,
 		"calls in flight of one session",
 		func(o *Options) any { return &o.Session.Calls }},
@@ -111,7 +132,7 @@ var Limits = []Limit{
 func DefaultOptions() Options {
 	return Options{
 		Transport: transport.DefaultLimits(), Session: DefaultSessionLimits(), Door: DefaultDoorLimits(),
-		Backlog: 128 * mib, Drain: 2 * time.Second,
+		Devices: DefaultDeviceLimits(), Backlog: 128 * mib, Drain: 2 * time.Second,
 	}
 }
 

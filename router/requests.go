@@ -7,6 +7,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/router/broker"
+	"github.com/deskconn/dconn/router/budget"
 	"github.com/deskconn/dconn/router/dealer"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
@@ -188,6 +189,7 @@ func (g *guard) ask(of wamp.Message, id wamp.ID, r request) (answer wamp.Message
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, inFlight := g.asked[id]; inFlight {
+		g.settle()
 		return refuse(of, id, wire.ErrInvalidArgument, idInFlight)
 	}
 	if g.asked == nil {
@@ -206,6 +208,24 @@ func (g *guard) answered(id wamp.ID, do func(request)) {
 	r := g.asked[id]
 	delete(g.asked, id)
 	do(r)
+	g.settle()
+}
+
+// settle gives back what the session has taken of its device's holdings and does not
+// hold any more. g.mu is held.
+func (g *guard) settle() {
+	subscriptions := g.listening.Subscriptions()
+	_, registrations := g.calling.Open()
+	if g.stage.Load() != ended {
+		g.pending(wamp.SUBSCRIBE, func(request) { subscriptions++ })
+		g.pending(wamp.REGISTER, func(request) { registrations++ })
+	}
+	give := func(of *budget.Budget, taken *int, holds int) {
+		of.Give(max(0, *taken-holds))
+		*taken = min(*taken, holds)
+	}
+	give(g.holdings.subscriptions, &g.taken.subscriptions, subscriptions)
+	give(g.holdings.registrations, &g.taken.registrations, registrations)
 }
 
 // pending calls do with each request of that kind. g.mu is held.
@@ -217,36 +237,82 @@ func (g *guard) pending(kind wamp.MessageType, do func(request)) {
 	}
 }
 
-func (g *guard) subscribe(m *wamp.Subscribe) wamp.Message {
+// subscribe passes a SUBSCRIBE on to nexus, but for the patterns of devices.
+func (g *guard) subscribe(m *wamp.Subscribe) (pass, answer wamp.Message) {
 	match, ok := option(m.Options, "match", wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard)
 	if !ok {
-		return refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
+		return nil, refuse(m, m.Request, wire.ErrInvalidArgument, "match is exact, prefix or wildcard")
 	}
 	m.Options = wamp.Dict{"match": match}
 	if m.Topic != "" || match != wamp.MatchPrefix { // that is everything
 		if err := wire.CheckPattern(string(m.Topic), match); err != nil {
-			return refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
+			return nil, refuse(m, m.Request, wire.ErrInvalidURI, err.Error())
 		}
 	}
 	if err := g.rights.check(m); err != nil {
-		return refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
+		return nil, refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())
 	}
+	topic := broker.Topic{URI: m.Topic, Match: match}
+	if answer := g.maySubscribe(m); answer != nil {
+		return nil, answer
+	}
+	if match != wamp.MatchExact && g.identity.Role == roleDevice {
+		g.grant(m.Request, topic)
+		return nil, nil
+	}
+	if answer := g.ask(m, m.Request, request{topic: topic}); answer != nil {
+		return nil, answer
+	}
+	return m, nil
+}
+
+// maySubscribe answers a SUBSCRIBE of a session that may have no further subscription.
+func (g *guard) maySubscribe(m *wamp.Subscribe) (answer wamp.Message) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	held := g.listening.Subscriptions()
 	g.pending(wamp.SUBSCRIBE, func(request) { held++ })
-	g.mu.Unlock()
 	if most := g.limits.Subscriptions; held >= most {
 		return g.account.tooMany(m, m.Request, limitSubscriptions, "subscriptions", most)
 	}
-	return g.ask(m, m.Request, request{topic: broker.Topic{URI: m.Topic, Match: match}})
+	if over := g.holdings.subscriptions.Take(1); over != nil {
+		return g.account.tooManyOf(over, m, m.Request, "subscriptions")
+	}
+	g.taken.subscriptions++
+	return nil
 }
 
-func (g *guard) unsubscribe(m *wamp.Unsubscribe) wamp.Message {
+// grant subscribes the session to a pattern without nexus: that compares each of its
+// meta events with each pattern that it has granted, and a device may have thousands.
+func (g *guard) grant(request wamp.ID, topic broker.Topic) {
+	g.listening.SubscribePattern(topic, func(id wamp.ID) {
+		_ = g.peer.Answer(&wamp.Subscribed{Request: request, Subscription: id})
+	})
+	g.peer.WriteLater(g.peer)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settle() // it may have had that pattern
+}
+
+func (g *guard) unsubscribe(m *wamp.Unsubscribe) (pass, answer wamp.Message) {
+	g.mu.Lock()
+	has := g.listening.Has(m.Subscription)
+	g.mu.Unlock()
+	if !has {
+		return nil, refuse(m, m.Request, wire.ErrNoSuchSubscription, "not a subscription of this session")
+	}
+	if broker.Granted(m.Subscription) {
+		g.listening.Unsubscribe(m.Subscription)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.settle()
+		return nil, &wamp.Unsubscribed{Request: m.Request}
+	}
 	if answer := g.ask(m, m.Request, request{id: m.Subscription}); answer != nil {
-		return answer
+		return nil, answer
 	}
 	g.listening.Unsubscribe(m.Subscription)
-	return nil
+	return m, nil
 }
 
 // option returns a text option, the first choice when it is not given.
@@ -282,8 +348,35 @@ func (g *guard) register(m *wamp.Register) wamp.Message {
 		return refuse(m, m.Request, wire.ErrAlreadyExists, "this session registered the procedure already")
 	case held >= most:
 		return g.account.tooMany(m, m.Request, limitRegistrations, "registrations", most)
+	case !g.owns(p):
+		return refuse(m, m.Request, wire.ErrAlreadyExists, "somebody else has registered the procedure")
+	}
+	g.mu.Lock()
+	over := g.holdings.registrations.Take(1)
+	if over == nil {
+		g.taken.registrations++
+	}
+	g.mu.Unlock()
+	if over != nil {
+		return g.account.tooManyOf(over, m, m.Request, "registrations")
 	}
 	return g.ask(m, m.Request, request{procedure: p})
+}
+
+// owns reports whether a procedure is free for this session: a URI belongs to whoever
+// registered it first. The owner takes it from devices, whose sessions end by that, and
+// a device shares that of another where it is granted share:URI.
+func (g *guard) owns(p dealer.Procedure) bool {
+	own := g.rights.owner()
+	owner, has := g.dealer.OwnerOf(p)
+	switch {
+	case !has || owner == own:
+		return true
+	case own == ownersName:
+		g.dealer.Displace(p, own)
+		return true // nexus says so where something is left
+	}
+	return g.rights.shares(p.URI)
 }
 
 // registered is how many registrations the session has, or has asked for, and whether

@@ -35,8 +35,10 @@ type Options struct {
 	Transport    transport.Limits
 	Session      SessionLimits
 	Door         DoorLimits
-	Origins      []string         // of pages that may use a websocket, beside our own
+	Origins      []string // of pages that may use a websocket, beside our own
+	Devices      DeviceLimits
 	Backlog      int              // bytes that may wait to be written to all sessions together; 0 is no bound
+	MemoryLimit  int64            // of debug.SetMemoryLimit, in bytes, while no device is here; 0 leaves it alone
 	Drain        time.Duration    // how long Close waits for calls in flight
 	Certificate  *tls.Certificate // this machine's identity; nil speaks no TLS
 	Trust        *trust.Store     // the devices that may come in over the network; nil is none
@@ -63,32 +65,36 @@ type Router struct {
 	closed    context.Context
 	close     context.CancelFunc
 
-	mu        sync.Mutex
-	name      string
-	closing   bool
-	stirred   int // how many have come or gone since it was quiet
-	listeners []net.Listener
-	raw       map[net.Conn]bool        // in the handshake
-	conns     map[*transport.Conn]bool // true once nexus has attached it
-	latest    Identity                 // of whom details is
-	details   wamp.Dict
-	serving   sync.WaitGroup
-	watching  sync.WaitGroup // the store, and the network
-	arrived   chan struct{}  // a device has
-	scout     scout
-	announcer *announce.Announcer // with mu held; nil until it is wanted
-	attaching sync.WaitGroup
+	mu          sync.Mutex
+	name        string
+	closing     bool
+	stirred     int // how many have come or gone since it was quiet
+	listeners   []net.Listener
+	raw         map[net.Conn]bool        // in the handshake
+	conns       map[*transport.Conn]bool // true once nexus has attached it
+	held        map[trust.ID]holdings    // of each device that was here
+	heldByAll   holdings                 // of all of these
+	memoryLimit int64                    // of watchDevices: the one that is set
+	latest      Identity                 // of whom details is
+	details     wamp.Dict
+	serving     sync.WaitGroup
+	watching    sync.WaitGroup // the store, and the network
+	arrived     chan struct{}  // a device has
+	scout       scout
+	announcer   *announce.Announcer // with mu held; nil until it is wanted
+	attaching   sync.WaitGroup
 }
 
 // New starts the engine and the capabilities. Close must be called.
 func New(ctx context.Context, opts Options) (*Router, error) {
 	opts.Transport.Pace = &transport.Pace{}
-	opts.Transport.Backlog = transport.NewBacklog(opts.Backlog)
+	opts.Transport.Backlog = transport.NewBacklog(transport.LimitBacklog, "all sessions", opts.Backlog, nil)
 	r := &Router{
 		log: opts.Log, name: opts.Name, opts: opts,
 		dealer: dealer.New(), broker: broker.New(), ledger: newLedger(opts.Log),
 		devices: newDevices(&opts), arrived: make(chan struct{}, 1),
 		raw: map[net.Conn]bool{}, conns: map[*transport.Conn]bool{},
+		held: map[trust.ID]holdings{}, heldByAll: opts.Devices.ofAll(opts.Transport.Backlog),
 	}
 	r.directory = &directory{dealer: r.dealer}
 	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom), r.newQuiet()

@@ -172,9 +172,9 @@ func (r *Router) converse(v *visitor, a *account, speaks protocol, denied error)
 		guard.Guard = doorkeeper{denied}
 	}
 	if speaks == speaksHTTP {
-		conn, err = r.upgrade(v, guard)
+		conn, err = r.upgrade(v, r.strangerLimits(a, own), guard)
 	} else {
-		conn, err = r.rawsocket(v, guard)
+		conn, err = r.rawsocket(v, r.strangerLimits(a, own), guard)
 	}
 	if err != nil {
 		return nil, err
@@ -189,15 +189,17 @@ func (r *Router) converse(v *visitor, a *account, speaks protocol, denied error)
 	}
 }
 
-// strangerLimits are those of a connection that comes through the door.
-func (r *Router) strangerLimits() transport.Limits {
+// strangerLimits are those of a connection that comes through the door. What it holds
+// is a part of the holdings of its device.
+func (r *Router) strangerLimits(a *account, g *guard) transport.Limits {
 	lim := r.opts.Transport
+	lim.Backlog, lim.Input, lim.Over = g.holdings.backlog, g.holdings.input, a.waits
 	lim.Greeting = min(r.opts.Door.Bytes, lim.Message)
 	return lim
 }
 
 // rawsocket shakes hands, or says in the handshake that there are too many.
-func (r *Router) rawsocket(v *visitor, guard transport.Guard) (*transport.Conn, error) {
+func (r *Router) rawsocket(v *visitor, lim transport.Limits, guard transport.Guard) (*transport.Conn, error) {
 	v.speaks(func(*wire.Error) {
 		_ = transport.RefuseCount(v.stream)
 		_ = v.nc.Close()
@@ -205,5 +207,5 @@ func (r *Router) rawsocket(v *visitor, guard transport.Guard) (*transport.Conn, 
 	if v.barred && !v.overTLS() {
 		return nil, errors.Join(r.door.overFailures(), transport.RefuseCount(v.stream))
 	}
-	return transport.Accept(v.stream, r.strangerLimits(), guard)
+	return transport.Accept(v.stream, lim, guard)
 }

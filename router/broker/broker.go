@@ -16,6 +16,7 @@ import (
 type Broker struct {
 	mu          sync.RWMutex
 	subscribers pattern.Table[subscriber]
+	granted     wamp.ID // the last subscription that nexus does not know
 }
 
 // New makes a Broker without subscriptions.
@@ -38,6 +39,7 @@ type Session struct {
 
 	// with broker.mu
 	subscriptions map[wamp.ID]Topic
+	patterns      map[Topic]wamp.ID // of these, those that nexus does not know
 	gone          bool
 
 	// of the reader
@@ -77,11 +79,54 @@ func (s *Session) Subscribe(id wamp.ID, topic Topic, tell func()) {
 	if _, has := s.subscriptions[id]; has || s.gone {
 		return
 	}
+	s.add(id, topic)
+}
+
+// add adds a subscription. Broker.mu is held.
+func (s *Session) add(id wamp.ID, topic Topic) {
 	if s.subscriptions == nil {
 		s.subscriptions = map[wamp.ID]Topic{}
 	}
 	s.subscriptions[id] = topic
-	b.subscribers.Add(topic.URI, topic.Match, subscriber{s, id})
+	s.broker.subscribers.Add(topic.URI, topic.Match, subscriber{s, id})
+}
+
+// firstGranted is the id of the first subscription that nexus does not know. It counts
+// its own from 1.
+const firstGranted wamp.ID = 1 << 52
+
+// Granted reports whether id is that of a subscription that nexus does not know.
+func Granted(id wamp.ID) bool { return id >= firstGranted }
+
+// SubscribePattern is Subscribe for a pattern that nexus does not know. tell is given
+// the id of the subscription, which has one already where s had subscribed before.
+func (s *Session) SubscribePattern(topic Topic, tell func(wamp.ID)) {
+	b := s.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id, has := s.patterns[topic]
+	if !has {
+		b.granted = max(b.granted+1, firstGranted)
+		id = b.granted
+	}
+	tell(id)
+	if has || s.gone {
+		return
+	}
+	if s.patterns == nil {
+		s.patterns = map[Topic]wamp.ID{}
+	}
+	s.patterns[topic] = id
+	s.add(id, topic)
+}
+
+// Has reports whether id is that of a subscription of s.
+func (s *Session) Has(id wamp.ID) bool {
+	b := s.broker
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, has := s.subscriptions[id]
+	return has
 }
 
 // Unsubscribe undoes Subscribe. No event comes afterwards.
@@ -95,6 +140,9 @@ func (s *Session) Unsubscribe(id wamp.ID) {
 func (s *Session) unsubscribe(id wamp.ID) {
 	if topic, ok := s.subscriptions[id]; ok {
 		delete(s.subscriptions, id)
+		if Granted(id) {
+			delete(s.patterns, topic)
+		}
 		s.broker.subscribers.Remove(topic.URI, topic.Match, subscriber{s, id})
 	}
 }

@@ -41,7 +41,7 @@ func (s *Session) Error(m *wamp.Error) {
 		Type: wamp.CALL, Request: c.request, Details: wamp.Dict{},
 		Error: m.Error, Arguments: m.Arguments, ArgumentsKw: m.ArgumentsKw,
 	}
-	if !s.trusted && !c.mayFailWith(m.Error) {
+	if !s.Trusted && !c.mayFailWith(m.Error) {
 		e.Error = wire.ErrApplication
 		if p := transport.PayloadOf(m); (p == nil || p.Empty()) && utf8.ValidString(string(m.Error)) {
 			e.Arguments, e.ArgumentsKw = wamp.List{string(m.Error)}, nil

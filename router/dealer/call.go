@@ -56,6 +56,7 @@ func (s *Session) Forwarded(request wamp.ID) bool {
 		return false
 	}
 	delete(s.calls, request)
+	s.Calls.Give(1)
 	return true
 }
 
@@ -75,8 +76,11 @@ func (s *Session) open(m *wamp.Call) (*call, wamp.Message) {
 	switch {
 	case known != nil:
 		return nil, transport.Refuse(m, m.Request, wire.ErrInvalidArgument, "this request id is in flight already")
-	case len(s.calls) >= s.limits.Calls:
-		return nil, s.tooMany(m)
+	case len(s.calls) >= s.Limits.Calls:
+		return nil, s.tooMany(m, LimitCalls, "calls in flight in this session", s.Limits.Calls)
+	}
+	if over := s.Calls.Take(1); over != nil {
+		return nil, s.tooMany(m, over.Limit(), "calls in flight of this device, or of all devices", over.Most())
 	}
 	c := &call{caller: s, request: m.Request}
 	if m.Options["progress"] == true {
@@ -86,10 +90,10 @@ func (s *Session) open(m *wamp.Call) (*call, wamp.Message) {
 	return c, nil
 }
 
-func (s *Session) tooMany(m *wamp.Call) wamp.Message {
-	message := fmt.Sprintf("too many calls in flight in this session: at most %d", s.limits.Calls)
-	s.over(LimitCalls, message)
-	return overLimit(m.Request, LimitCalls, message)
+func (s *Session) tooMany(m *wamp.Call, limit, what string, most int) wamp.Message {
+	message := fmt.Sprintf("too many %s: at most %d", what, most)
+	s.Over(limit, message)
+	return overLimit(m.Request, limit, message)
 }
 
 func overLimit(request wamp.ID, limit, message string) *wamp.Error {
@@ -238,6 +242,7 @@ func (c *call) refuse(answer wamp.Message) wamp.Message {
 func (c *call) end() {
 	c.stopTimers()
 	delete(c.caller.calls, c.request)
+	c.caller.Calls.Give(1)
 	if c.stream == nil {
 		return
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"github.com/deskconn/dconn/router/pattern"
+	"github.com/deskconn/dconn/router/wire"
 )
 
 // Limits bounds what one session may have open at the dealer.
@@ -96,6 +97,48 @@ func (d *Dealer) remove(id wamp.ID, s *Session) {
 		d.registrations.Remove(r.URI, r.Match, r)
 	}
 }
+
+// OwnerOf is whom a procedure belongs to, if somebody has registered it, or a pattern
+// that calls to it would go to.
+func (d *Dealer) OwnerOf(p Procedure) (owner string, has bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	r := d.registrations.Same(p.URI, p.Match)
+	if len(r) == 0 && p.Match == wamp.MatchExact {
+		if covering := d.findPattern(p.URI); covering != nil {
+			r = []*registration{covering}
+		}
+	}
+	if len(r) == 0 {
+		return "", false
+	}
+	return newest(r).callees[0].Owner, true
+}
+
+// Displace ends the sessions of others than owner that have registered p, and waits
+// until their registrations are free.
+func (d *Dealer) Displace(p Procedure, owner string) {
+	d.mu.RLock()
+	var others []*Session
+	for _, r := range d.registrations.Same(p.URI, p.Match) {
+		for _, s := range r.callees {
+			if s.Owner != owner {
+				others = append(others, s)
+			}
+		}
+	}
+	d.mu.RUnlock()
+	for _, s := range others {
+		ended := s.End(wire.Errorf(wire.ErrAlreadyExists, "the owner of this daemon has registered %s", p.URI))
+		select {
+		case <-ended:
+		case <-time.After(displacing):
+		}
+	}
+}
+
+// displacing is how long the end of one session is awaited.
+const displacing = 2 * time.Second
 
 // Registered are the procedures that sessions have registered, by their URIs.
 func (d *Dealer) Registered() []Procedure {

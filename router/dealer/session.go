@@ -6,6 +6,7 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/budget"
 	"github.com/deskconn/dconn/router/transport"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -14,15 +15,13 @@ import (
 type Session struct {
 	dealer *Dealer
 	peer   *transport.Peer
-	limits *Limits
-	over   func(limit, message string)
+	Member
 
 	// what it announced as a callee
 	interruptible bool // call_canceling
 	progresses    bool // progressive_call_results, and call_canceling
 	streams       bool // progressive_call_invocations, and call_canceling
 	identifies    bool // caller_identification
-	trusted       bool
 
 	// outstanding are the final answers that it may still send, one for each
 	// invocation, at most maxOutstanding.
@@ -37,11 +36,21 @@ type Session struct {
 	registrations  map[wamp.ID]Procedure
 }
 
-// Join makes s a session of the dealer. callee are the features that its HELLO
-// announces for that role. over is told of each limit that s exceeds. A trusted
-// session, one of the daemon's own, may answer with any error.
-func (d *Dealer) Join(s *Session, peer *transport.Peer, limits *Limits, callee wamp.Dict, trusted bool, over func(limit, message string)) {
-	s.dealer, s.peer, s.limits, s.over, s.trusted = d, peer, limits, over, trusted
+// Member is what the dealer knows of the one who has a session.
+type Member struct {
+	Limits  *Limits
+	Calls   *budget.Budget // of calls in flight, that it shares with others; nil is no bound
+	Callee  wamp.Dict      // the features that its HELLO announces for that role
+	Owner   string         // whom what it registers belongs to
+	Trusted bool           // one of the daemon's own: it may answer with any error
+	Over    func(limit, message string)
+	End     func(why *wire.Error) (ended <-chan struct{}) // ends the session
+}
+
+// Join makes s a session of the dealer.
+func (d *Dealer) Join(s *Session, peer *transport.Peer, m Member) {
+	s.dealer, s.peer, s.Member = d, peer, m
+	callee := m.Callee
 	s.interruptible = callee["call_canceling"] == true
 	s.progresses = s.interruptible && callee["progressive_call_results"] == true
 	s.streams = s.interruptible && callee["progressive_call_invocations"] == true
@@ -127,6 +136,7 @@ func (s *Session) Leave() {
 	for _, c := range calls {
 		c.stopTimers()
 	}
+	s.Calls.Give(len(calls))
 	s.mu.Unlock()
 	for id := range registrations {
 		s.dealer.remove(id, s)

@@ -30,7 +30,7 @@ const maxLate = 64
 func (c *call) newStream(m *wamp.Call) *stream {
 	return &stream{
 		bytes: transport.PayloadOf(m).Len() + chunkBytes,
-		idle:  time.AfterFunc(c.caller.limits.StreamIdle, c.idles),
+		idle:  time.AfterFunc(c.caller.Limits.StreamIdle, c.idles),
 	}
 }
 
@@ -46,14 +46,14 @@ func (s *Session) isLate(m *wamp.Call) bool {
 
 // idles ends a stream whose caller has fallen silent.
 func (c *call) idles() {
-	c.exceeds(nil, LimitStreamIdle, fmt.Sprintf("no further chunk of this call within %v", c.caller.limits.StreamIdle))
+	c.exceeds(nil, LimitStreamIdle, fmt.Sprintf("no further chunk of this call within %v", c.caller.Limits.StreamIdle))
 }
 
 // exceeds ends a call that went over a limit of streams. by is the reader that calls,
 // nil where none does.
 func (c *call) exceeds(by *transport.Peer, limit, message string) {
 	if c.fail(by, overLimit(c.request, limit, message), wire.ErrLimit) {
-		c.caller.over(limit, message)
+		c.caller.Over(limit, message)
 	}
 }
 
@@ -61,16 +61,16 @@ func (c *call) exceeds(by *transport.Peer, limit, message string) {
 func (c *call) chunk(m *wamp.Call) {
 	s, to := c.caller, c.callee
 	c.stream.bytes += transport.PayloadOf(m).Len() + chunkBytes
-	tooMuch := c.stream.bytes > s.limits.StreamBytes
+	tooMuch := c.stream.bytes > s.Limits.StreamBytes
 	if m.Options["progress"] == true {
-		c.stream.idle.Reset(s.limits.StreamIdle)
+		c.stream.idle.Reset(s.Limits.StreamIdle)
 	} else {
 		c.stream.idle.Stop()
 		c.stream = nil
 	}
 	s.mu.Unlock()
 	if tooMuch {
-		c.exceeds(s.peer, LimitStreamBytes, fmt.Sprintf("the arguments of one call have at most %d bytes in all chunks", s.limits.StreamBytes))
+		c.exceeds(s.peer, LimitStreamBytes, fmt.Sprintf("the arguments of one call have at most %d bytes in all chunks", s.Limits.StreamBytes))
 		return
 	}
 	if err := to.continues(c, m); err != nil {

@@ -117,6 +117,20 @@ func without[T comparable](all []T, v T) []T {
 // Exact is what is kept under uri itself.
 func (t *Table[T]) Exact(uri wamp.URI) []T { return t.exact[uri] }
 
+// Same is what is kept under a pattern itself.
+func (t *Table[T]) Same(pattern wamp.URI, match string) []T {
+	switch match {
+	case wamp.MatchPrefix:
+		return t.prefixes[pattern]
+	case wamp.MatchWildcard:
+		if at, found := t.seek(pathOf(pattern)); found {
+			return t.wildcards[at].all
+		}
+		return nil
+	}
+	return t.exact[pattern]
+}
+
 // Prefixes calls do for each prefix of uri that something is kept under, the shortest
 // first.
 func (t *Table[T]) Prefixes(uri wamp.URI, do func([]T)) {

@@ -9,15 +9,31 @@ import (
 // Backlog bounds what waits to be written on all connections that share it. Over
 // its budget the connection for which most waits is cut off.
 type Backlog struct {
-	most int
+	limit string // its name in an error
+	whose string // connections, in words
+	most  int
+	whole *Backlog // that it is a part of, nil if it is none
 
 	mu      sync.Mutex
 	waiting int           // bytes, the sum of held
 	held    map[*Conn]int // those for which a step or more waits
 }
 
-// NewBacklog makes one of most bytes; 0 is no bound.
-func NewBacklog(most int) *Backlog { return &Backlog{most: most, held: map[*Conn]int{}} }
+// NewBacklog makes one of most bytes, 0 is no bound. limit is its name in an error, and
+// whose its connections are in words. What waits counts for whole too, which may be nil.
+func NewBacklog(limit, whose string, most int, whole *Backlog) *Backlog {
+	return &Backlog{limit: limit, whose: whose, most: most, whole: whole, held: map[*Conn]int{}}
+}
+
+// Waiting is how many bytes wait, but for less than 64 KiB of each connection.
+func (b *Backlog) Waiting() int {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting
+}
 
 // backlogStep is how exactly a Backlog knows what waits: below it a connection
 // costs it nothing, and above it only whenever so much more or less waits.
@@ -32,8 +48,10 @@ func (c *Conn) waits(more int) {
 		return
 	}
 	c.held = held
-	if longest := c.lim.Backlog.set(c, held); longest != nil {
-		go longest.overBacklog(c.lim.Backlog.most) // it has a lock of its own
+	for b := c.lim.Backlog; b != nil; b = b.whole {
+		if longest := b.set(c, held); longest != nil {
+			go longest.overBacklog(b) // it has a lock of its own
+		}
 	}
 }
 
@@ -66,15 +84,14 @@ func (b *Backlog) drop(c *Conn) {
 
 // leave ends the part of c.
 func (b *Backlog) leave(c *Conn) {
-	if b == nil {
-		return
+	for ; b != nil; b = b.whole {
+		b.mu.Lock()
+		b.drop(c)
+		b.mu.Unlock()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.drop(c)
 }
 
-func (c *Conn) overBacklog(most int) {
-	c.cut(wire.Over(wire.ErrSlowConsumer, LimitBacklog,
-		"cut off for reading too slowly: at most %d bytes may wait for all sessions, and most waits for this one", most))
+func (c *Conn) overBacklog(b *Backlog) {
+	c.cut(wire.Over(wire.ErrSlowConsumer, b.limit,
+		"cut off for reading too slowly: at most %d bytes may wait for %s, and most waits for this one", b.most, b.whose))
 }

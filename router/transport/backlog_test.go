@@ -33,7 +33,7 @@ func slowReader(t *testing.T, lim Limits, bytes int) (*Conn, farEnd) {
 func TestBacklog(t *testing.T) {
 	lim := testLimits()
 	lim.Queue = 8 << 20
-	lim.Backlog = NewBacklog(1 << 20)
+	lim.Backlog = NewBacklog(LimitBacklog, "all sessions", 1<<20, nil)
 	small, smallClient := slowReader(t, lim, 200<<10)
 	long, longClient := slowReader(t, lim, 600<<10)
 	other, otherClient := slowReader(t, lim, 400<<10)
@@ -64,7 +64,7 @@ func TestBacklog(t *testing.T) {
 func TestBacklogOfReaders(t *testing.T) {
 	lim := testLimits()
 	lim.Queue = 512 << 10
-	lim.Backlog = NewBacklog(1 << 20)
+	lim.Backlog = NewBacklog(LimitBacklog, "all sessions", 1<<20, nil)
 	conn, client := accept(t, lim, 15, nil)
 	go func() {
 		for i := range 2000 {

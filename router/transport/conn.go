@@ -13,21 +13,25 @@ import (
 
 	"github.com/gammazero/nexus/v3/wamp"
 
+	"github.com/deskconn/dconn/router/budget"
 	"github.com/deskconn/dconn/router/wire"
 )
 
 // Limits bounds what one connection may cost.
 type Limits struct {
-	Message   int           // bytes of one message that is accepted, at most 2^24-1
-	Greeting  int           // bytes of one message until Welcomed, 0 is as Message
-	Depth     int           // how deep the payload of a message may nest
-	Queue     int           // bytes that may wait to be written
-	Pace      *Pace         // which connections keep together; nil is none
-	Backlog   *Backlog      // and on all connections together; nil is no bound
-	Handshake time.Duration // for the rawsocket handshake
-	Stall     time.Duration // how long the peer may read nothing of what is written
-	Flush     time.Duration // for what is still queued when the connection closes
-	Keepalive time.Duration // how long the peer may be silent until it is asked, over a network; 0 is for ever
+	Message   int                  // bytes of one message that is accepted, at most 2^24-1
+	Greeting  int                  // bytes of one message until Welcomed, 0 is as Message
+	Depth     int                  // how deep the payload of a message may nest
+	Queue     int                  // bytes that may wait to be written
+	Pace      *Pace                // which connections keep together; nil is none
+	Backlog   *Backlog             // and on all connections together; nil is no bound
+	Input     *budget.Budget       // of bytes, for the messages that are being read; nil is no bound
+	Over      func(*budget.Budget) // is told when a message waits for Input
+	Assembly  time.Duration        // how long a message may take to arrive over a network; 0 is for ever
+	Handshake time.Duration        // for the rawsocket handshake
+	Stall     time.Duration        // how long the peer may read nothing of what is written
+	Flush     time.Duration        // for what is still queued when the connection closes
+	Keepalive time.Duration        // how long the peer may be silent until it is asked, over a network; 0 is for ever
 }
 
 // DefaultLimits are those of a router; a client accepts longer messages,
@@ -41,6 +45,7 @@ func DefaultLimits() Limits {
 		Stall:     60 * time.Second,
 		Flush:     2 * time.Second,
 		Keepalive: 25 * time.Second,
+		Assembly:  60 * time.Second,
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	LimitStall     = "stall"
 	LimitBacklog   = "backlog"
 	LimitKeepalive = "keepalive"
+	LimitAssembly  = "message_time"
 )
 
 // fault is what is said to the peer that sent what is not accepted.
@@ -60,6 +61,11 @@ func (c *Conn) silent(long time.Duration) error {
 		return fmt.Errorf(format, long)
 	}
 	return wire.Over(wire.ErrNetworkFailure, LimitKeepalive, format+" after %v", long, c.lim.Keepalive)
+}
+
+// unfinished is why a peer is given up whose message does not arrive.
+func (c *Conn) unfinished() error {
+	return wire.Over(wire.ErrLimit, LimitAssembly, "a message did not arrive whole within %v", c.lim.Assembly)
 }
 
 // unshaken is why there was no handshake.

@@ -21,8 +21,10 @@ type ear struct {
 	veil  *veil           // nil: Conn is no TLS, or one that reads for itself
 	c     *Conn           // nil during a handshake
 	heard time.Time
-	asked bool // by a ping, since then
-	last  bool // the last look has begun
+	asked bool      // by a ping, since then
+	last  bool      // the last look has begun
+	began time.Time // when the first part of an unfinished message came, else zero
+	taken int       // of the input budget, for that message
 	bytes atomic.Int64
 }
 
@@ -36,7 +38,7 @@ func (e *ear) attend(c *Conn) {
 		e.veil.worn.Store(true)
 	}
 	if e.LocalAddr().Network() == "unix" {
-		c.lim.Keepalive = 0
+		c.lim.Keepalive, c.lim.Assembly = 0, 0
 	}
 	if every := c.lim.Keepalive; every > 0 {
 		e.heard = time.Now()
@@ -103,6 +105,9 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 	if e.c != nil && e.veil.spoke() {
 		e.c.answered()
 	}
+	if n > 0 && e.overdue(time.Now) {
+		return false, e.c.unfinished()
+	}
 	switch {
 	case n == 0 && err == nil: // that was all
 		return true, nil
@@ -126,6 +131,8 @@ func (e *ear) expired(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch silent := now.Sub(e.heard); {
+	case c.err == nil && e.overdue(time.Now):
+		return c.unfinished()
 	case c.err != nil: // it ends, and may still flush
 		if c.hungUp || !now.Before(c.closing) {
 			return err

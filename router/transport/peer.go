@@ -64,6 +64,9 @@ func (p *Peer) Close() {
 	})
 }
 
+// Closed is closed when nexus has let go of the session: what it had registered is free.
+func (p *Peer) Closed() <-chan struct{} { return p.closed }
+
 // pump sees to it that the pump runs.
 func (p *Peer) pump() {
 	if p.pumping.CompareAndSwap(false, true) {

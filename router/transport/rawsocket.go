@@ -94,7 +94,11 @@ func (f *rawsocket) read(accepts *accepted) (kind byte, payload []byte, own bool
 	if limit := int(accepts.now.Load()); n > limit {
 		return 0, nil, false, &TooLongError{Size: n, Limit: limit}
 	}
+	if n > f.in.waiting() {
+		f.in.in.begin()
+	}
 	payload, own, err = f.in.next(n)
+	f.in.in.complete()
 	return kind, payload, own, noEOF(err)
 }
 

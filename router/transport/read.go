@@ -29,6 +29,7 @@ func (c *Conn) read() {
 	default:
 		c.fail(err)
 	}
+	c.in.release()
 	c.part()
 	if !hasParted { // who has, says no more
 		c.drop()
@@ -98,6 +99,7 @@ func (c *Conn) readAll() error {
 		if !c.runDue() {
 			return errHandedOn
 		}
+		c.in.release()
 		kind, payload, own, err := c.framing.read(&c.accepts)
 		if _, long := errors.AsType[*TooLongError](err); long {
 			return c.fault(err)

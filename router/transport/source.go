@@ -53,6 +53,9 @@ func (s *source) waiting() int {
 // long reads more than the buffer holds, in steps, so that a head that promises
 // much costs no memory before the bytes arrive.
 func (s *source) long(n int) ([]byte, error) {
+	if err := s.in.take(n); err != nil {
+		return nil, err
+	}
 	const step = 256 << 10
 	b := make([]byte, 0, min(n, step))
 	for len(b) < n {
@@ -87,6 +90,7 @@ func (s *source) fill() error {
 	case s.waiting() == 0:
 		s.release()
 	case s.pos > 0:
+		s.in.begin()
 		*s.buf = append((*s.buf)[:0], (*s.buf)[s.pos:]...)
 		s.pos = 0
 	}

@@ -91,7 +91,14 @@ func (f *websocket) next(accepts *accepted) ([]byte, error) {
 		return nil, f.refuse(gorilla.CloseUnsupportedData, "a message of this subprotocol is %s, got %s", opcodes[f.data], opcodes[opcode])
 	}
 	f.held = buffers.Get().(*[]byte)
-	payload, err := readAll(io.LimitReader(r, int64(limit)+1), *f.held)
+	f.sock.begin()
+	payload, err := readAll(io.LimitReader(r, int64(min(limit+1, bufferBytes))), *f.held)
+	if err == nil && len(payload) == bufferBytes { // there is more, or may be
+		if err = f.sock.take(limit); err == nil {
+			payload, err = readAll(io.LimitReader(r, int64(limit+1-bufferBytes)), payload)
+		}
+	}
+	f.sock.complete()
 	*f.held = payload
 	if err == nil && len(payload) > limit {
 		err = gorilla.ErrReadLimit

@@ -17,9 +17,10 @@ const (
 	Register  Action = "register"
 	Publish   Action = "publish"
 	Subscribe Action = "subscribe"
+	Share     Action = "share" // to join a registration of somebody else
 )
 
-var actions = []Action{Call, Register, Publish, Subscribe}
+var actions = []Action{Call, Register, Publish, Subscribe, Share}
 
 // Scope is one thing that a device may do here: the name of a capability, which
 // is to call it and to hear its events, or an action, a colon, and a URI, below
@@ -53,7 +54,7 @@ func ParseScope(text string) (Scope, error) {
 	case !hasAction:
 		return refuse("it is neither a capability nor an action with a URI, as in call:org.example")
 	case !slices.Contains(actions, Action(action)):
-		return refuse("it begins with neither call, register, publish nor subscribe")
+		return refuse("it begins with neither call, register, publish, subscribe nor share")
 	}
 	uri = wire.Expand(uri)
 	if err := wire.CheckURI(uri); err != nil {
@@ -73,7 +74,7 @@ func ParseScope(text string) (Scope, error) {
 
 // reserved refuses an action on org.deskconn.*.
 func reserved(text string, action Action, uri string) error {
-	if action == Register || action == Publish {
+	if action == Register || action == Publish || action == Share {
 		return &ScopeError{Text: text, Why: "only the daemon registers and publishes org.deskconn.*"}
 	}
 	rest, _ := strings.CutPrefix(uri+".", wire.Namespace)
