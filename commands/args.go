@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/deskconn/dconn/capabilities"
 )
 
 // message is what a call or an event carries: the URI, and the values given on
@@ -86,7 +88,7 @@ func typed(w string) (any, error) {
 	}
 	v, err := decodeJSON([]byte(w))
 	if err != nil {
-		return nil, usage("%v", err).hint(`to send it as text, quote it: '"%s"', or use -s`, w)
+		return nil, usage("%v", err).hint("to send it as text, quote it: %s, or use -s", capabilities.ShellWord(`"`+w+`"`))
 	}
 	return v, nil
 }

@@ -123,7 +123,7 @@ func checkNetwork() capabilities.Finding {
 	for _, i := range interfaces {
 		addresses, _ := i.Addrs()
 		if lacksMulticast(i.Flags) && len(addresses) > 0 {
-			return failed("sudo ip link set "+i.Name+" multicast on", "%s does no multicast: nobody is found there, nor finds this machine", i.Name)
+			return failed("sudo ip link set "+capabilities.ShellWord(i.Name)+" multicast on", "%s does no multicast: nobody is found there, nor finds this machine", i.Name)
 		}
 	}
 	links, err := mdns.Links()
@@ -225,5 +225,5 @@ func (f firewall) letIn(c *nftChain, p packet) string {
 	case slices.ContainsFunc(f.chains, func(c *nftChain) bool { return strings.HasPrefix(c.Name, "ufw") }):
 		return fmt.Sprintf("sudo ufw allow %d/%s", p.port, p.protocol)
 	}
-	return fmt.Sprintf("sudo nft insert rule %s %s %s %s dport %d accept", c.Family, word(c.Table), word(c.Name), p.protocol, p.port)
+	return fmt.Sprintf("sudo nft insert rule %s %s %s %s dport %d accept", c.Family, capabilities.ShellWord(c.Table), capabilities.ShellWord(c.Name), p.protocol, p.port)
 }

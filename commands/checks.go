@@ -39,7 +39,7 @@ func serveAt(path string) string {
 	if path == client.DefaultSocket() {
 		return "dconn serve &"
 	}
-	return "dconn serve --socket " + word(path) + " &"
+	return "dconn serve --socket " + capabilities.ShellWord(path) + " &"
 }
 
 func (o *doctorOptions) checkConfig(context.Context) capabilities.Finding {
@@ -67,7 +67,7 @@ func brokenConfig(err error) capabilities.Finding {
 		return failed("unset "+wrong.origin, "%s", found)
 	}
 	info, err := os.Stat(wrong.origin)
-	switch file := word(wrong.origin); {
+	switch file := capabilities.ShellWord(wrong.origin); {
 	case err != nil || !errors.Is(wrong, fs.ErrPermission):
 		return failed(`"${EDITOR:-vi}" `+file, "%s", found)
 	case owner(info) == os.Geteuid():
@@ -77,19 +77,11 @@ func brokenConfig(err error) capabilities.Finding {
 	}
 }
 
-// word quotes a path for a shell where it must be.
-func word(path string) string {
-	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%") == "" {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
 // checkSocket finds out who serves path, if anybody does, and asks for the
 // version.
 func checkSocket(ctx context.Context, path string) capabilities.Finding {
 	if info, err := os.Stat(path); err == nil && info.Mode().Type() != os.ModeSocket {
-		return failed("mv "+word(path)+" "+word(path+".old"), "%s exists and is not a socket", path)
+		return failed("mv "+capabilities.ShellWord(path)+" "+capabilities.ShellWord(path+".old"), "%s exists and is not a socket", path)
 	}
 	said, err := askVersion(ctx, path)
 	if err == nil {
@@ -172,7 +164,7 @@ func checkPermissions(path string, usual bool) capabilities.Finding {
 	case owner(info) != os.Geteuid() && owner(info) != 0, info.Mode()&fs.ModeSticky != 0:
 		return failed(serveElsewhere, "%s belongs to others too: uid %d, mode %s", dir, owner(info), mode(info))
 	case info.Mode()&0o022 != 0:
-		return failed(asOwner(info)+"chmod go-w "+word(dir), "%s has mode %s: others may put a socket of theirs there", dir, mode(info))
+		return failed(asOwner(info)+"chmod go-w "+capabilities.ShellWord(dir), "%s has mode %s: others may put a socket of theirs there", dir, mode(info))
 	}
 	socket, err := os.Lstat(path)
 	if err != nil || socket.Mode().Type() != os.ModeSocket {
@@ -183,7 +175,7 @@ func checkPermissions(path string, usual bool) capabilities.Finding {
 		allowed = 0o660
 	}
 	if socket.Mode().Perm()&^allowed != 0 {
-		return failed(fmt.Sprintf("%schmod %04o %s", asOwner(socket), allowed, word(path)), "%s has mode %s, expected %04o", path, mode(socket), allowed)
+		return failed(fmt.Sprintf("%schmod %04o %s", asOwner(socket), allowed, capabilities.ShellWord(path)), "%s has mode %s, expected %04o", path, mode(socket), allowed)
 	}
 	return fine("%s %s, %s %s", dir, mode(info), filepath.Base(path), mode(socket))
 }
@@ -204,11 +196,11 @@ func checkRuntimeDir(path string) capabilities.Finding {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return failed("mkdir -p -m 0700 "+word(dir), "XDG_RUNTIME_DIR: %v", err)
+		return failed("mkdir -p -m 0700 "+capabilities.ShellWord(dir), "XDG_RUNTIME_DIR: %v", err)
 	case owner(info) != uid:
 		return failed(exportRuntimeDir(), "XDG_RUNTIME_DIR: %s belongs to uid %d, expected uid %d", dir, owner(info), uid)
 	case info.Mode().Perm() != 0o700:
-		return failed("chmod 0700 "+word(dir), "XDG_RUNTIME_DIR: %s has mode %s, expected 0700", dir, mode(info))
+		return failed("chmod 0700 "+capabilities.ShellWord(dir), "XDG_RUNTIME_DIR: %s has mode %s, expected 0700", dir, mode(info))
 	}
 	return fine("%s", dir)
 }

@@ -75,7 +75,7 @@ func (o *doctorOptions) oldScopes(d *trust.Device) capabilities.Finding {
 	var found, grant, deny, notes []string
 	for _, s := range d.Scopes.Old() {
 		found = append(found, string(s)+" allows "+reach(s))
-		deny = append(deny, word(string(s)))
+		deny = append(deny, capabilities.ShellWord(string(s)))
 		for _, name := range s.Names() {
 			if !slices.Contains(d.Scopes, name) && !slices.Contains(grant, string(name)) {
 				grant = append(grant, string(name))
@@ -88,7 +88,7 @@ func (o *doctorOptions) oldScopes(d *trust.Device) capabilities.Finding {
 	devices := func(verb string, scopes []string) string {
 		words := []string{"dconn devices", verb}
 		if o.state != "" {
-			words = append(words, "--state", word(o.state))
+			words = append(words, "--state", capabilities.ShellWord(o.state))
 		}
 		return strings.Join(append(append(words, d.ID.Short()), scopes...), " ")
 	}
@@ -127,10 +127,10 @@ func brokenState(dir string, err error) capabilities.Finding {
 		return failed(loose.Fix, "%v", err)
 	}
 	if newer, ok := errors.AsType[*trust.VersionError](err); ok {
-		return failed("# install dconn anew, or put it aside: mv "+word(newer.Path)+" "+word(newer.Path+".newer"), "%v", err)
+		return failed("# install dconn anew, or put it aside: mv "+capabilities.ShellWord(newer.Path)+" "+capabilities.ShellWord(newer.Path+".newer"), "%v", err)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return failed(fmt.Sprintf("sudo chown -R %d %s", os.Geteuid(), word(dir)), "%v", err)
+		return failed(fmt.Sprintf("sudo chown -R %d %s", os.Geteuid(), capabilities.ShellWord(dir)), "%v", err)
 	}
-	return failed("mv "+word(dir)+" "+word(dir+".broken")+" # then pair again", "%v", err)
+	return failed("mv "+capabilities.ShellWord(dir)+" "+capabilities.ShellWord(dir+".broken")+" # then pair again", "%v", err)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/deskconn/dconn/capabilities"
 )
 
 // Annotations of a flag.
@@ -69,7 +71,7 @@ func configure(cmd *cobra.Command) error {
 func oneTarget(cmd *cobra.Command) error {
 	device, socket := cmd.Flags().Lookup("device"), cmd.Flags().Lookup("socket")
 	if device != nil && socket != nil && device.Changed && socket.Changed {
-		return usage("--socket does not go with --device").hint("--device %s", device.Value)
+		return usage("--socket does not go with --device").hint("--device %s", capabilities.ShellWord(device.Value.String()))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/trust"
@@ -98,9 +99,9 @@ func (t *target) addRouterFlags(f *pflag.FlagSet) {
 func (t *target) checkRouter(f *pflag.FlagSet) error {
 	switch {
 	case t.router == "" && f.Changed("realm"):
-		return usage("--realm needs --router").hint("--router unix:///PATH --realm %s", t.realm)
+		return usage("--realm needs --router").hint("--router unix:///PATH --realm %s", capabilities.ShellWord(t.realm))
 	case t.router != "" && t.device != "":
-		return usage("--device does not go with --router").hint("--router %s", t.router)
+		return usage("--device does not go with --router").hint("--router %s", capabilities.ShellWord(t.router))
 	case t.router == "":
 		return nil
 	case f.Changed("router") && f.Changed("socket"):

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/router/browse"
 	"github.com/deskconn/dconn/router/mdns"
 	"github.com/deskconn/dconn/router/trust"
@@ -205,11 +206,11 @@ func noNetwork(err error) error {
 	for _, why := range none.Why {
 		switch name, lacks, _ := strings.Cut(why, " "); lacks {
 		case "is down":
-			return f.hint("sudo ip link set %s up", name)
+			return f.hint("sudo ip link set %s up", capabilities.ShellWord(name))
 		case "does no multicast":
-			return f.hint("sudo ip link set %s multicast on", name)
+			return f.hint("sudo ip link set %s multicast on", capabilities.ShellWord(name))
 		case "has no carrier", "has no address":
-			return f.hint("is %s connected? see: ip address show dev %s", name, name)
+			return f.hint("is %s connected? see: ip address show dev %s", name, capabilities.ShellWord(name))
 		}
 	}
 	return f.hint("connect this machine to a network")

@@ -21,7 +21,7 @@ func (o *devicesOptions) grant(store *trust.Store, cmd *cobra.Command, words []s
 		return usage("a SCOPE is missing").hint("%s", cmd.UseLine())
 	}
 	scopes, err := scopesFrom("SCOPE", words[1:], func(wrong, right string) string {
-		return "dconn devices grant " + word(words[0]) + " " + strings.Join(replaced(words[1:], wrong, right), " ")
+		return "dconn devices grant " + capabilities.ShellWord(words[0]) + " " + strings.Join(replaced(words[1:], wrong, right), " ")
 	})
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func replaced(words []string, wrong, right string) (list []string) {
 		if w == wrong {
 			w = right
 		}
-		if w = word(w); !slices.Contains(list, w) {
+		if w = capabilities.ShellWord(w); !slices.Contains(list, w) {
 			list = append(list, w)
 		}
 	}

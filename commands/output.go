@@ -11,6 +11,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/pflag"
+
+	"github.com/deskconn/dconn/capabilities"
 )
 
 // output is how a command prints its data: -o and what goes with it. A record
@@ -64,7 +66,7 @@ func (o *output) check(f *pflag.FlagSet, known ...string) error {
 	case o.format != "template" && o.template != "":
 		return usage("--template does not go with -o %s", o.format)
 	case len(o.fields) > 0 && (o.format == "raw" || o.format == "template"):
-		return usage("--fields does not go with -o %s", o.format).hint("--fields %s -o json", strings.Join(o.fields, ","))
+		return usage("--fields does not go with -o %s", o.format).hint("--fields %s -o json", capabilities.ShellWord(strings.Join(o.fields, ",")))
 	case o.machine() && len(known) > 0 && len(missing(o.fields, known)) > 0:
 		return noField(missing(o.fields, known)[0], known)
 	case o.null && o.format == "table":

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/commands/runner"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
@@ -109,7 +110,7 @@ func (o *registerOptions) prepare(cmd *cobra.Command, words []string) (err error
 	}
 	switch {
 	case len(o.argv) == 0:
-		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", o.uri)
+		return usage("a command is missing").hint("dconn register %s -- CMD [ARG...]", capabilities.ShellWord(o.uri))
 	case o.concurrency < 1:
 		return usage("--concurrency must be 1 or more, got %d", o.concurrency)
 	case o.queue < 0:
@@ -131,7 +132,7 @@ func (o *registerOptions) find() (err error) {
 		name = "sh"
 		switch {
 		case len(o.argv) > 1:
-			return usage("--shell takes one script, got %d words", len(o.argv)).hint(`dconn register --shell %s -- '...'`, o.uri)
+			return usage("--shell takes one script, got %d words", len(o.argv)).hint(`dconn register --shell %s -- '...'`, capabilities.ShellWord(o.uri))
 		case runner.HasPlaceholder(o.argv[0]):
 			return usage("with --shell the call's arguments are $1, $2 and so on: {0} would make a caller's text part of the script")
 		}

@@ -79,7 +79,7 @@ func (b backlight) fix(err error) string {
 		return "sudo mount -o remount,rw /sys"
 	}
 	if group := b.writers(); group != "" {
-		return `sudo usermod -aG ` + group + ` "$USER" # then log in again`
+		return `sudo usermod -aG ` + capabilities.ShellWord(group) + ` "$USER" # then log in again`
 	}
 	return "echo '" + udevRule + "' | sudo tee /etc/udev/rules.d/90-backlight.rules" +
 		" && sudo udevadm control --reload && sudo udevadm trigger -c add -s backlight" +
