@@ -151,6 +151,9 @@ func (h *Home) DialDevice(ctx context.Context, text, at, agent string, options .
 	}
 	who := &callee{home: h, label: text}
 	if address, isAddress := ParseAddress(text); isAddress { // which no name looks like
+		if at := list.At(address); len(at) > 1 {
+			return nil, &AmbiguousError{address, at}
+		}
 		who.addresses, who.byHand = []string{address}, true
 		return who.join(ctx, agent, options)
 	}
@@ -245,7 +248,9 @@ func (c *callee) at(address string) string {
 	return fmt.Sprintf("%s (%s)", c.device.Name, address)
 }
 
-// recognise says what is wrong with who answers at an address.
+// recognise says what is wrong with who answers at an address. Where no device is
+// named, the address names it: if the store knows whose the address is, nobody else
+// may answer there.
 func (c *callee) recognise(address string, id trust.ID) error {
 	if c.device != nil {
 		if id != c.device.ID {
@@ -257,16 +262,13 @@ func (c *callee) recognise(address string, id trust.ID) error {
 	if err != nil {
 		return err
 	}
-	found := list.ByID(id)
-	if found != nil && slices.Contains(found.Candidates(), address) {
+	at := list.At(address)
+	switch {
+	case slices.ContainsFunc(at, func(d *trust.Device) bool { return d.ID == id }):
 		return nil
-	}
-	for _, d := range list {
-		if slices.Contains(d.Candidates(), address) {
-			return &IdentityError{address, d.Name, d.ID, id}
-		}
-	}
-	if found == nil {
+	case len(at) > 0:
+		return &IdentityError{address, at[0].Name, at[0].ID, id}
+	case list.ByID(id) == nil:
 		return &NotPairedError{address, id}
 	}
 	return nil

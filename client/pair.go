@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/deskconn/dconn/router/pairing"
@@ -21,6 +22,9 @@ type Pairing struct {
 	Own       string // this machine's name
 	Name      string // what to call the other here, "" for what it calls itself
 	Agent     string
+	// ByHand says that the user gave the address: with the code typed for it, that
+	// settles whose address it is.
+	ByHand bool
 
 	at string // the address that answered
 }
@@ -117,12 +121,15 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 	if d.Paired.IsZero() {
 		d.Paired, d.Pending = time.Now().UTC(), nil
 	}
-	for _, a := range theirs.Addresses {
+	for _, a := range slices.Backward(theirs.Addresses) {
 		if _, err := netip.ParseAddrPort(a); err == nil { // nobody shall make us look up names
-			d.Reached(a)
+			d.Claim(a)
 		}
 	}
-	d.Reached(p.at) // which is the one that works from here
+	d.Reached(p.at)
+	if p.ByHand {
+		list.Settle(d, p.at)
+	}
 }
 
 // confirm begins a session with the device that was just paired: only then does

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router/pairing"
 	"github.com/deskconn/dconn/router/trust"
@@ -17,18 +18,21 @@ func explainDevice(err error) *failure {
 	if e, ok := errors.AsType[*client.UnknownDeviceError](err); ok {
 		f := &failure{Code: exitNotFound, Message: e.Error()}
 		if near := nearest(e.Text, e.Names); near != "" {
-			return f.hint("did you mean: %s", near)
+			return f.hint("did you mean: %s", capabilities.ShellWord(near))
 		}
 		return f.hint("dconn devices lists them; a new one: dconn pair HOST")
 	}
 	if e, ok := errors.AsType[*client.AmbiguousError](err); ok {
+		if _, isAddress := client.ParseAddress(e.Text); isAddress {
+			return usage("%v", e).hint("-d NAME; or say whose address it is: dconn devices set-address NAME %s", capabilities.ShellWord(e.Text))
+		}
 		return usage("%v", e).hint("give more of the id, or a name")
 	}
 	if e, ok := errors.AsType[*client.NotPairedError](err); ok {
-		return (&failure{Code: exitAuth, Message: e.Error()}).hint("dconn pair %s", e.Address)
+		return (&failure{Code: exitAuth, Message: e.Error()}).hint("dconn pair %s", capabilities.ShellWord(e.Address))
 	}
 	if e, ok := errors.AsType[*client.IdentityError](err); ok {
-		return (&failure{Code: exitIdentity, Message: e.Error()}).hint("if it was set up anew: dconn devices revoke %s && dconn pair %s", e.Want.Short(), e.Address)
+		return (&failure{Code: exitIdentity, Message: e.Error()}).hint("if it was set up anew: dconn devices revoke %s && dconn pair %s", e.Want.Short(), capabilities.ShellWord(e.Address))
 	}
 	if e, ok := errors.AsType[*trust.LooseError](err); ok {
 		return own("%v", e).hint("%s", e.Fix)
@@ -52,14 +56,14 @@ func hintDevice(cmd *cobra.Command, f *failure) {
 	}
 	switch f.Code {
 	case exitAuth:
-		f.Hint = "dconn pair " + device.Value.String()
+		f.Hint = "dconn pair " + capabilities.ShellWord(device.Value.String())
 	case exitDenied:
 		scope := scopeWanted(cmd)
 		home, err := openHome(cmd.Flags().Lookup("state").Value.String())
 		if err != nil || scope == "" {
 			return
 		}
-		f.Hint = "on that machine: dconn devices grant " + home.Identity.ID().Short() + " " + word(string(scope))
+		f.Hint = "on that machine: dconn devices grant " + home.Identity.ID().Short() + " " + capabilities.ShellWord(string(scope))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router/pairing"
 	"github.com/deskconn/dconn/router/trust"
@@ -147,7 +148,7 @@ func deviceRow(d *trust.Device) map[string]any {
 	row := map[string]any{
 		"name": d.Name, "id": d.ID.String(), "scopes": anyOf(d.Scopes), "state": deviceState(d),
 		"paired": timeText(d.Paired), "expires": timeText(d.Expires), "from": fromText(d), "addresses": anyOf(d.Address),
-		"fixed_address": d.Fixed, "may": anyOf(d.Scopes.InForce()),
+		"claimed": anyOf(d.Claimed), "fixed_address": d.Fixed, "may": anyOf(d.Scopes.InForce()),
 	}
 	return row
 }
@@ -206,7 +207,7 @@ func (o *devicesOptions) show(store *trust.Store, _ *cobra.Command, words []stri
 		row["may"] = "nothing"
 	}
 	var b strings.Builder
-	for _, key := range []string{"name", "id", "state", "scopes", "may", "paired", "expires", "from", "fixed_address", "addresses"} {
+	for _, key := range []string{"name", "id", "state", "scopes", "may", "paired", "expires", "from", "fixed_address", "addresses", "claimed"} {
 		text, err := plainText(row[key])
 		if list, isList := row[key].([]any); isList {
 			parts := make([]string, len(list))
@@ -250,7 +251,7 @@ func (o *devicesOptions) rename(store *trust.Store, _ *cobra.Command, words []st
 		return usage("a name has no dot and no colon, or it could be an address, got %q", words[1])
 	}
 	if name != words[1] {
-		return usage("a name has 1 to 32 characters that can be seen, got %q", words[1]).hint("dconn devices rename %s %q", words[0], name)
+		return usage("a name has 1 to 32 characters that can be seen, got %q", words[1]).hint("dconn devices rename %s %s", capabilities.ShellWord(words[0]), capabilities.ShellWord(name))
 	}
 	return o.change(store, words[0], "renamed", func(list *trust.Devices, d *trust.Device) (trust.Scopes, error) {
 		for _, other := range *list {
@@ -270,11 +271,14 @@ func (o *devicesOptions) setAddress(store *trust.Store, cmd *cobra.Command, word
 	address := ""
 	if !o.clear {
 		if address, _ = client.ParseAddress(words[1]); address == "" {
-			return usage("not a HOST[:PORT]: %q", words[1]).hint("dconn devices set-address %s 192.168.1.20", words[0])
+			return usage("not a HOST[:PORT]: %q", words[1]).hint("dconn devices set-address %s 192.168.1.20", capabilities.ShellWord(words[0]))
 		}
 	}
-	return o.change(store, words[0], "set_address", func(_ *trust.Devices, d *trust.Device) (trust.Scopes, error) {
+	return o.change(store, words[0], "set_address", func(list *trust.Devices, d *trust.Device) (trust.Scopes, error) {
 		d.Fixed = address
+		if address != "" {
+			list.Settle(d, address)
+		}
 		return nil, nil
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/client"
 	"github.com/deskconn/dconn/router"
 	"github.com/deskconn/dconn/router/pairing"
@@ -175,7 +176,8 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 	if err != nil {
 		return err
 	}
-	if len(o.at) == 0 {
+	byHand := len(o.at) > 0
+	if !byHand {
 		if o.at, err = o.lookUp(ctx); err != nil {
 			return err
 		}
@@ -191,7 +193,7 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 	ctx, cancel := within(ctx, time.Duration(o.wait))
 	defer cancel()
 	device, scopes, err := home.Pair(ctx, client.Pairing{
-		Addresses: o.at, Secret: secret, Own: pairing.CleanName(own), Name: o.name, Agent: agent(),
+		Addresses: o.at, Secret: secret, Own: pairing.CleanName(own), Name: o.name, Agent: agent(), ByHand: byHand,
 	})
 	if err != nil {
 		return err
@@ -266,7 +268,7 @@ var errNoTerminal = errors.New("there is no terminal to ask for the code on")
 func (o *pairOptions) ask(ctx context.Context, question string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", usage("%v", errNoTerminal).hint("%s=1234-5678 dconn pair %s, or --code-file FILE", codeEnv, word(o.there))
+		return "", usage("%v", errNoTerminal).hint("%s=1234-5678 dconn pair %s, or --code-file FILE", codeEnv, capabilities.ShellWord(o.there))
 	}
 	defer func() { _ = tty.Close() }()
 	if _, err := fmt.Fprint(tty, visible(question)); err != nil {

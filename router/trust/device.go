@@ -18,7 +18,8 @@ type Device struct {
 	Paired  time.Time  `json:"paired,omitzero"`  // zero until the pairing is confirmed
 	Expires time.Time  `json:"expires,omitzero"` // zero is never
 	Pending *Pending   `json:"pending,omitempty"`
-	Address []string   `json:"addresses,omitempty"`     // where it was reached, HOST:PORT, the latest first
+	Address []string   `json:"addresses,omitempty"`     // where it was reached and proved its key, HOST:PORT, the latest first
+	Claimed []string   `json:"claimed,omitempty"`       // where it may be too: worth a try, no evidence of who is there
 	Fixed   string     `json:"fixed_address,omitempty"` // where it is, as its owner says
 	From    netip.Addr `json:"from,omitzero"`           // where it came from last
 }
@@ -69,20 +70,59 @@ func (d *Device) confirm(now time.Time) {
 	d.Pending = nil
 }
 
-// Reached notes that the device answered at address.
+// Reached notes that the device answered at address and proved its key there.
 func (d *Device) Reached(address string) {
-	rest := slices.DeleteFunc(slices.Clone(d.Address), func(a string) bool { return a == address })
-	d.Address = append([]string{address}, rest...)
-	d.Address = d.Address[:min(len(d.Address), maxAddresses)]
+	d.Address = inFront(address, d.Address)
+	d.Claimed = without(d.Claimed, address)
 }
 
-// Candidates are the addresses where the device may be, the best first.
-func (d *Device) Candidates() []string {
-	list := slices.DeleteFunc(slices.Clone(d.Address), func(a string) bool { return a == d.Fixed })
-	if d.Fixed != "" {
-		list = append([]string{d.Fixed}, list...)
+// Claim notes an address that the device may have: it says so itself. Such an
+// address is tried like any other, but it does not say whose address it is.
+func (d *Device) Claim(address string) {
+	if !slices.Contains(d.Address, address) {
+		d.Claimed = inFront(address, d.Claimed)
+	}
+}
+
+// disown keeps an address as a claim only. It stays a candidate.
+func (d *Device) disown(address string) {
+	if slices.Contains(d.Address, address) {
+		d.Address = without(d.Address, address)
+		d.Claim(address)
+	}
+}
+
+// inFront is list with address as its first, at most maxAddresses long.
+func inFront(address string, list []string) []string {
+	list = append([]string{address}, without(list, address)...)
+	return list[:min(len(list), maxAddresses)]
+}
+
+// without is a copy of list that lacks address, nil if nothing is left.
+func without(list []string, address string) (rest []string) {
+	for _, a := range list {
+		if a != address {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
+// Candidates are the addresses where the device may be, the best first: what its
+// owner says, where it was reached, what it claims.
+func (d *Device) Candidates() (list []string) {
+	for _, a := range slices.Concat([]string{d.Fixed}, d.Address, d.Claimed) {
+		if a != "" && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
 	}
 	return list
+}
+
+// holds reports whether an address is known to be the device's: its owner says so,
+// or it proved its key there. What the device claims does not count.
+func (d *Device) holds(address string) bool {
+	return d.Fixed == address || slices.Contains(d.Address, address)
 }
 
 // Devices are all that a machine knows, in the order of their names.
@@ -96,6 +136,29 @@ func (l Devices) ByID(id ID) *Device {
 		}
 	}
 	return nil
+}
+
+// At are the devices whose address this is known to be. There are several where one
+// device was reached at an address that was another's before.
+func (l Devices) At(address string) Devices {
+	var found Devices
+	for _, d := range l {
+		if d.holds(address) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// Settle makes address that of d alone, because the owner of this machine says so:
+// where another device was reached there, that is only a candidate from now on. An
+// address that the owner gave to another device stays that one's too.
+func (l Devices) Settle(d *Device, address string) {
+	for _, other := range l {
+		if other != d {
+			other.disown(address)
+		}
+	}
 }
 
 // Add adds a device, and gives it another name if there is one of its own.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/deskconn/dconn/capabilities"
 )
 
 // DefaultDir is where this user keeps what a machine knows for good: what systemd
@@ -70,11 +72,11 @@ func checkMode(path string, loose fs.FileMode, right string) error {
 		return err
 	}
 	if info.Mode()&loose != 0 {
-		return &LooseError{path, fmt.Sprintf("its mode is %04o, it must be %s", info.Mode().Perm(), right), fmt.Sprintf("chmod %s %s", right, path)}
+		return &LooseError{path, fmt.Sprintf("its mode is %04o, it must be %s", info.Mode().Perm(), right), fmt.Sprintf("chmod %s %s", right, capabilities.ShellWord(path))}
 	}
 	uid, own := ownerOf(info), os.Geteuid()
 	if uid != own && uid != 0 && own != 0 {
-		return &LooseError{path, fmt.Sprintf("it belongs to uid %d, expected uid %d", uid, own), fmt.Sprintf("sudo chown %d %s", own, path)}
+		return &LooseError{path, fmt.Sprintf("it belongs to uid %d, expected uid %d", uid, own), fmt.Sprintf("sudo chown %d %s", own, capabilities.ShellWord(path))}
 	}
 	return nil
 }
@@ -153,6 +155,10 @@ func locked(dir string, change func() error) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	// Whoever can open the file can hold its lock for ever.
+	if err := checkMode(f.Name(), 0o077, "0600"); err != nil {
+		return err
+	}
 	if err := errors.Join(giveTo(f, dir), Lock(f)); err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}

@@ -20,7 +20,10 @@ import (
 
 const (
 	storeFile    = "devices.json"
-	storeVersion = 1
+	storeVersion = 2
+	// mixedVersion is the version in which the addresses of a device were those where
+	// it was reached and those that it claimed, in one list.
+	mixedVersion = 1
 )
 
 // Store has the devices that a machine knows, in a file. Several processes may
@@ -121,7 +124,7 @@ func markOf(path string) (mark, error) {
 // read reads the file; none is an empty store.
 func (s *Store) read() (Devices, error) {
 	var doc document
-	err := readDocument(filepath.Join(s.dir, storeFile), storeVersion, &doc)
+	version, err := readDocument(filepath.Join(s.dir, storeFile), mixedVersion, storeVersion, &doc)
 	if err != nil {
 		return nil, err
 	}
@@ -129,35 +132,47 @@ func (s *Store) read() (Devices, error) {
 		if d == nil || d.ID == (ID{}) || d.Name == "" {
 			return nil, fmt.Errorf("%s: a device without an id or a name", filepath.Join(s.dir, storeFile))
 		}
+		if version == mixedVersion {
+			d.unmix()
+		}
 	}
 	return doc.Devices, nil
 }
 
-// readDocument reads a JSON file of ours into doc, which stays as it is where
-// there is no file. What this version does not know is an error: it would be lost.
-func readDocument(path string, version int, doc any) error {
+// unmix sorts the addresses that version 1 kept in one list. The first is where the
+// device was reached last; any other may be one that it only claimed.
+func (d *Device) unmix() {
+	if len(d.Address) > 1 {
+		d.Address, d.Claimed = d.Address[:1:1], d.Address[1:]
+	}
+}
+
+// readDocument reads a JSON file of ours into doc and returns its version, which is
+// from oldest to newest. Where there is no file, doc stays as it is. A field that this
+// dconn does not know is an error: it would be lost.
+func readDocument(path string, oldest, newest int, doc any) (version int, err error) {
 	data, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return newest, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var head struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return fmt.Errorf("%s: not a file of dconn's: %w", path, err)
+		return 0, fmt.Errorf("%s: not a file of dconn's: %w", path, err)
 	}
-	if head.Version != version {
-		return &VersionError{path, head.Version, version}
+	if head.Version < oldest || head.Version > newest {
+		return 0, &VersionError{path, head.Version, newest}
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(doc); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return 0, fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return head.Version, nil
 }
 
 // writeDocument replaces a JSON file of ours. The lock is held.
@@ -283,7 +298,7 @@ const (
 
 // Guesses is how often a wrong pairing code was tried: it outlives a restart.
 type Guesses struct {
-	Recent []time.Time `json:"recent"` // when, within the last hour
+	Recent []time.Time `json:"recent"` // when, within the last two hours
 	Row    int         `json:"row"`    // without a right one between them
 }
 
@@ -295,7 +310,7 @@ type guessesDocument struct {
 // Guesses reads what SaveGuesses has written, nothing if it never has.
 func (s *Store) Guesses() (Guesses, error) {
 	var doc guessesDocument
-	err := readDocument(filepath.Join(s.dir, guessesFile), guessesVersion, &doc)
+	_, err := readDocument(filepath.Join(s.dir, guessesFile), guessesVersion, guessesVersion, &doc)
 	return doc.Guesses, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +93,7 @@ func TestRefusedChange(t *testing.T) {
 
 func TestStrangeFiles(t *testing.T) {
 	for content, want := range map[string]string{
-		`{"version":2,"devices":[]}`:                         "is of version 2, this dconn knows 1: update it",
+		`{"version":3,"devices":[]}`:                         "is of version 3, this dconn knows 2: update it",
 		`{"version":1,"devices":[{"id":"AAAA","name":"x"}]}`: "an id has 56 characters",
 		`{"version":1,"devices":[{"name":"x","scopes":[]}]}`: "a device without an id",
 		`{"version":1,"devices":[],"more":1}`:                "unknown field",
@@ -116,6 +117,46 @@ func TestStrangeFiles(t *testing.T) {
 		if err := s.Change(func(*Devices) error { return nil }); err == nil {
 			t.Errorf("%s: it was replaced", content)
 		}
+	}
+}
+
+// A lock that others can open could be held by them for ever.
+func TestLooseLock(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	change(t, s, func(l *Devices) { l.Add(device(1)) })
+	path := filepath.Join(dir, "lock")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Change(func(l *Devices) error { l.Add(device(2)); return nil })
+	if loose, ok := errors.AsType[*LooseError](err); !ok || loose.Path != path {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The line that mends a file can be pasted, whatever the file is called.
+func TestFixIsQuoted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's here; or there")
+	s := open(t, dir)
+	change(t, s, func(l *Devices) { l.Add(device(1)) })
+	path := filepath.Join(dir, storeFile)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenStore(dir)
+	loose, ok := errors.AsType[*LooseError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	if out, err := exec.Command("sh", "-c", loose.Fix).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", loose.Fix, err, out)
+	}
+	if _, err := OpenStore(dir); err != nil {
+		t.Errorf("after %s: %v", loose.Fix, err)
 	}
 }
 
@@ -224,6 +265,70 @@ func TestReached(t *testing.T) {
 	d.Reached("10.0.0.15:1")
 	if len(d.Address) != maxAddresses || d.Address[0] != "10.0.0.15:1" || d.Address[1] != "10.0.0.19:1" {
 		t.Errorf("%v", d.Address)
+	}
+}
+
+// What a device claims is a place to look for it, and never says whose address it is.
+func TestClaimedIsNoEvidence(t *testing.T) {
+	pi, evil := device(1), device(2)
+	pi.Reached("10.0.0.2:5020")
+	evil.Claim("10.0.0.2:5020")
+	evil.Reached("10.0.0.3:5020")
+	list := Devices{pi, evil}
+	if at := list.At("10.0.0.2:5020"); !slices.Equal(at, Devices{pi}) {
+		t.Errorf("the address is that of %v", at)
+	}
+	if got := evil.Candidates(); !slices.Equal(got, []string{"10.0.0.3:5020", "10.0.0.2:5020"}) {
+		t.Errorf("candidates %v", got)
+	}
+	evil.Reached("10.0.0.2:5020")
+	if at := list.At("10.0.0.2:5020"); len(at) != 2 {
+		t.Errorf("two were reached there, it is that of %v", at)
+	}
+	if len(evil.Claimed) != 0 {
+		t.Errorf("still claimed: %v", evil.Claimed)
+	}
+	evil.Claim("10.0.0.3:5020") // where it was reached
+	if len(evil.Claimed) != 0 {
+		t.Errorf("claimed where it was reached: %v", evil.Claimed)
+	}
+	list.Settle(evil, "10.0.0.2:5020")
+	if at := list.At("10.0.0.2:5020"); !slices.Equal(at, Devices{evil}) {
+		t.Errorf("after the owner's word, it is that of %v", at)
+	}
+	if got := pi.Candidates(); !slices.Equal(got, []string{"10.0.0.2:5020"}) {
+		t.Errorf("the other is looked for at %v", got)
+	}
+	pi.Fixed = "10.0.0.2:5020"
+	list.Settle(evil, "10.0.0.2:5020")
+	if at := list.At("10.0.0.2:5020"); len(at) != 2 {
+		t.Errorf("the owner gave it to both, it is that of %v", at)
+	}
+}
+
+// A file of version 1 is read: of the addresses in it, only the first is one where
+// the device was reached for certain. It is written as version 2.
+func TestStoreOfVersion1(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	text := fmt.Sprintf(`{"version":1,"devices":[{"id":%q,"name":"a","scopes":[],"paired":"2026-01-02T03:04:05Z","addresses":["10.0.0.3:1","10.0.0.2:1","10.0.0.1:1"]}, {"id":%q,"name":"b","scopes":[]}]}`, ID{1}, ID{2})
+	if err := os.WriteFile(filepath.Join(dir, storeFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Devices()
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	a := list.ByID(ID{1})
+	if !slices.Equal(a.Address, []string{"10.0.0.3:1"}) || !slices.Equal(a.Claimed, []string{"10.0.0.2:1", "10.0.0.1:1"}) {
+		t.Errorf("reached %v, claimed %v", a.Address, a.Claimed)
+	}
+	change(t, s, func(l *Devices) { l.ByID(ID{1}).Reached("10.0.0.2:1") })
+	if list, err = open(t, dir).Devices(); err != nil {
+		t.Fatal(err)
+	}
+	if a := list.ByID(ID{1}); !slices.Equal(a.Address, []string{"10.0.0.2:1", "10.0.0.3:1"}) || !slices.Equal(a.Claimed, []string{"10.0.0.1:1"}) {
+		t.Errorf("after a change: reached %v, claimed %v", a.Address, a.Claimed)
 	}
 }
 
