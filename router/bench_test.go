@@ -23,7 +23,13 @@ import (
 )
 
 // No test may leave a goroutine behind.
-func TestMain(m *testing.M) { leaks.Main(m) }
+func TestMain(m *testing.M) {
+	if paths := os.Getenv(holdsEnv); paths != "" {
+		holdLocks(paths)
+		return
+	}
+	leaks.Main(m)
+}
 
 var codecs = []transport.Codec{transport.JSON, transport.MsgPack, transport.CBOR}
 

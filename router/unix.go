@@ -17,14 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/deskconn/dconn/router/transport"
-	"github.com/deskconn/dconn/router/trust"
 	"github.com/deskconn/dconn/router/wire"
 )
 
 // ListenUnix listens on the unix socket path, mode 0600, in a directory it
 // makes if need be (0700). A stale socket is replaced; a live one is an error
-// that says who holds it. A lock on the directory keeps two daemons that start
-// at once apart, and leaves no file behind.
+// that says who holds it. A lock keeps two daemons of this user apart that start at
+// once, and leaves no file behind.
 func ListenUnix(path string) (net.Listener, error) {
 	if err := CheckSocketPath(path); err != nil {
 		return nil, err
@@ -35,14 +34,11 @@ func ListenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := os.Open(dir)
+	unlock, err := lockSocket(path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = lock.Close() }()
-	if err := trust.Lock(lock); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
+	defer unlock()
 	if err := awaitStale(path); err != nil {
 		return nil, err
 	}
