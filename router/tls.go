@@ -2,7 +2,11 @@ package router
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,19 +57,34 @@ func (r *Router) tlsConfig() *tls.Config {
 			}
 			if mutual {
 				cfg.ClientAuth = tls.RequireAnyClientCert
-				cfg.VerifyConnection = oneCertificate
+				cfg.VerifyConnection = oneKeyOfOurs // before the signature is verified
 			}
 			return cfg, nil
 		},
 	}
 }
 
-// oneCertificate refuses a chain: whose key the peer has is never in doubt.
-func oneCertificate(state tls.ConnectionState) error {
+// oneKeyOfOurs refuses a chain: whose key the peer has is never in doubt. It refuses
+// any key but P-256 too, which is the only kind that dconn makes: to verify a
+// signature with a large RSA key is a lot of work for a peer that has proved nothing.
+func oneKeyOfOurs(state tls.ConnectionState) error {
 	if n := len(state.PeerCertificates); n != 1 {
 		return fmt.Errorf("one certificate is expected, got %d", n)
 	}
+	if key, ok := state.PeerCertificates[0].PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		return fmt.Errorf("a certificate with a P-256 key is expected, got one with %s", keyKind(state.PeerCertificates[0]))
+	}
 	return nil
+}
+
+func keyKind(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return key.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA of %d bits", key.N.BitLen())
+	}
+	return cert.PublicKeyAlgorithm.String()
 }
 
 // accessDenied is the TLS alert of that name, RFC 8446 section 6, before a

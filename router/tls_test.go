@@ -1,9 +1,12 @@
 package router
 
 import (
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -268,6 +271,83 @@ func TestCertificates(t *testing.T) {
 	if msg, err := s.greeting(device(), "127.0.0.1"); err != nil || msg.MessageType() != wamp.WELCOME {
 		t.Errorf("after that: %v, %v", msg, err)
 	}
+}
+
+// forger has a key, and signs nothing right.
+type forger struct{ crypto.Signer }
+
+func (f forger) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	signature, err := f.Signer.Sign(r, digest, opts)
+	if err == nil {
+		signature[len(signature)-1] ^= 1
+	}
+	return signature, err
+}
+
+// keyed makes a machine with any key.
+func keyed(t *testing.T, key crypto.Signer, err error) *machine {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &machine{Certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: forger{key}}}
+}
+
+// loopback is both ends of a connection over TCP.
+func loopback(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	if near, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if far, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
+}
+
+// A client whose key is of a kind that dconn does not make is refused for that, before
+// its signature is verified: here the signature is wrong, and it is not what is found.
+func TestForeignKeys(t *testing.T) {
+	s := closedStreet(t)
+	_, edwards, edErr := ed25519.GenerateKey(rand.Reader)
+	p256, p256Err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	p384, p384Err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	p521, p521Err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	prime, rsaErr := rsa.GenerateKey(rand.Reader, 2048)
+	for want, m := range map[string]*machine{
+		"got one with RSA of 2048 bits": keyed(t, prime, rsaErr),
+		"got one with P-384":            keyed(t, p384, p384Err),
+		"got one with P-521":            keyed(t, p521, p521Err),
+		"got one with Ed25519":          keyed(t, edwards, edErr),
+		"invalid signature":             keyed(t, p256, p256Err),
+	} {
+		for _, protocol := range []string{wire.ALPN, wire.ALPNPair} {
+			near, far := loopback(t)
+			go func() { _ = tls.Client(near, m.config(protocol)).Handshake() }()
+			err := tls.Server(far, s.router.tlsConfig()).HandshakeContext(s.ctx())
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %q", protocol, err, want)
+			}
+			_, _ = near.Close(), far.Close()
+		}
+	}
+	for _, m := range []*machine{keyed(t, prime, nil), keyed(t, edwards, nil)} {
+		m.PrivateKey = m.PrivateKey.(forger).Signer
+		if msg, err := s.greeting(m, "127.0.0.1"); err == nil {
+			t.Errorf("a right signature is answered with %+v", msg)
+		}
+	}
+	s.alive()
 }
 
 // recorder keeps what is written.
