@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"rsc.io/qr"
+
+	"github.com/deskconn/dconn/capabilities"
+	"github.com/deskconn/dconn/router/wire"
 )
 
 // show is what people see while a pairing window is open.
@@ -17,6 +20,7 @@ type show struct {
 	until  time.Time
 	stop   chan struct{} // of the countdown; nil without
 	closed bool
+	drawn  bool // the QR code is to be seen
 }
 
 func (o *pairOptions) newShow() *show { return &show{pairOptions: o} }
@@ -28,15 +32,13 @@ func (w *show) event(e map[string]any) error {
 		return w.record(e)
 	}
 	switch e["event"] {
-	case "code":
+	case "code", "token":
 		return w.code(e)
 	case "wrong_code":
-		left, _ := e["left"].(int64)
 		from, _ := e["from"].(string)
 		w.complain("wrong code from %s: it is used up", from)
-		if left == 0 {
-			w.say("no further code: the window has closed")
-		}
+	case "digits_over":
+		return w.digitsOver(e)
 	case "granted":
 		name, _ := e["name"].(string)
 		w.say("%s has the code; waiting for it to come back", name)
@@ -44,7 +46,21 @@ func (w *show) event(e map[string]any) error {
 	return nil
 }
 
-// code prints a code on stdout, and on stderr all that helps to use it.
+// digitsOver says that no further code is shown. The QR code stays good; where there is
+// none to be seen, the window is of no use any more.
+func (w *show) digitsOver(e map[string]any) error {
+	message, _ := e["message"].(string)
+	if !w.drawn {
+		return wire.Errorf(wire.ErrPairing, "%s", message)
+	}
+	w.complain("%s", message)
+	w.say("the QR code can still be scanned")
+	w.countdown(time.Until(w.until))
+	return nil
+}
+
+// code prints a code on stdout, and on stderr all that helps to use it. There is no code
+// while the digits are locked.
 func (w *show) code(e map[string]any) error {
 	code, _ := e["code"].(string)
 	token, _ := e["token"].(string)
@@ -53,20 +69,23 @@ func (w *show) code(e map[string]any) error {
 	if w.errTTY && !w.noQR {
 		if picture, err := draw(token); err == nil {
 			_, _ = fmt.Fprint(w.err, picture)
+			w.drawn = true
 		}
 	}
 	var where []string
 	for _, a := range addresses {
 		if s, ok := a.(string); ok {
-			where = append(where, s)
+			where = append(where, capabilities.ShellWord(s))
 		}
 	}
-	if len(where) > 0 {
+	if len(where) > 0 && code != "" {
 		w.say("on the other machine: dconn pair %s", strings.Join(where, ", or "))
 	}
 	w.say("it may then use here: %s", words(e["scopes"]))
-	if err := w.record(nil, code); err != nil {
-		return err
+	if code != "" {
+		if err := w.record(nil, code); err != nil {
+			return err
+		}
 	}
 	w.countdown(time.Duration(left * float64(time.Second)))
 	return nil

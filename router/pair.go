@@ -38,7 +38,7 @@ func (r *Router) answerPair(ctx context.Context, call *session.Invocation) (sess
 	if call.Progress == nil {
 		return session.Result{}, wire.Errorf(wire.ErrInvalidArgument, "the code comes before the result: this call must ask for progress")
 	}
-	if !r.pairing.TryLock() {
+	if !r.lockPairing(ctx) {
 		return session.Result{}, wire.Errorf(wire.ErrBusy, "a pairing window is open already")
 	}
 	defer r.pairing.Unlock()
@@ -61,6 +61,22 @@ func (r *Router) answerPair(ctx context.Context, call *session.Invocation) (sess
 	return session.Result{Kwargs: map[string]any{
 		"id": device.ID.String(), "name": device.Name, "scopes": anyOf(device.Scopes),
 	}}, nil
+}
+
+// lockPairing reports whether no other window is open, and keeps others from opening
+// one. A window whose caller has just left takes a moment to close.
+func (r *Router) lockPairing(ctx context.Context) bool {
+	for range 10 {
+		if r.pairing.TryLock() {
+			return true
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
 }
 
 // window is the time in which the owner lets a device in.
@@ -157,17 +173,24 @@ func (w *window) report(what pairing.Report) {
 	d := w.devices
 	switch what := what.(type) {
 	case pairing.Shown:
-		w.tell(map[string]any{
+		event := map[string]any{
 			"event": "code", "code": what.Code, "token": what.Token, "left": what.Left.Seconds(),
 			"addresses": anyOf(w.place.Addresses), "port": int64(w.place.Port), "scopes": anyOf(w.scopes),
-		})
+		}
+		if what.Code == "" {
+			event["event"] = "token"
+			delete(event, "code")
+		}
+		w.tell(event)
 	case pairing.Wrong:
 		d.write(trust.Entry{Event: "wrong_code", From: what.From})
 		d.log.Warn("wrong pairing code", "from", what.From)
 		w.tell(map[string]any{"event": "wrong_code", "from": what.From, "left": int64(what.Left)})
 	case *pairing.LockedError:
 		d.write(trust.Entry{Event: "locked"})
-		d.log.Warn("pairing is locked", "reason", what)
+		d.log.Warn("pairing by digits is locked", "reason", what)
+	case pairing.DigitsOver:
+		w.tell(map[string]any{"event": "digits_over", "message": what.Reason.Error()})
 	case pairing.Paired:
 		w.tell(map[string]any{"event": "granted", "id": trust.ID(what.ID).String(), "name": what.Name})
 	}

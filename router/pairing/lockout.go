@@ -18,7 +18,7 @@ const (
 // go, these stay, over a restart too.
 type Counters struct {
 	Recent []time.Time // wrong codes of the last two hours, the oldest first
-	Row    int         // wrong codes since the last that was right
+	Row    int         // wrong codes since the last that was right; a token is no code
 }
 
 // CounterStore keeps the counters. Save returns once they are durable.
@@ -27,8 +27,8 @@ type CounterStore interface {
 	Save(Counters) error
 }
 
-// Reset forgets all wrong codes: what the owner does on the machine itself when
-// pairing is locked.
+// Reset forgets all wrong codes: what the owner does on the machine itself when the
+// digits are locked.
 func Reset(store CounterStore) error { return store.Save(Counters{}) }
 
 // LockedError says that there were too many wrong codes.
@@ -39,9 +39,9 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.ForEver {
-		return fmt.Sprintf("pairing is locked after %d wrong codes in a row, until it is reset on this machine", failuresInARow)
+		return fmt.Sprintf("pairing by digits is locked after %d wrong codes in a row, until it is reset on this machine", failuresInARow)
 	}
-	return fmt.Sprintf("pairing is locked after %d wrong codes in an hour, until %s", failuresPerHour, e.Until.Local().Format("15:04"))
+	return fmt.Sprintf("pairing by digits is locked after %d wrong codes in an hour, until %s", failuresPerHour, e.Until.Local().Format("15:04"))
 }
 
 // at is what still matters at a time. A clock that has been set back must not
@@ -76,22 +76,20 @@ func (c Counters) locked(now time.Time) *LockedError {
 	return lock
 }
 
-// admit loads the counters for a new window.
-func admit(store CounterStore, now time.Time) error {
+// admit loads the counters for a new window, and says whether they lock its digits:
+// nil if they do not.
+func admit(store CounterStore, now time.Time) (*LockedError, error) {
 	c, err := store.Load()
 	if err != nil {
-		return fmt.Errorf("pairing counters: %w", err)
+		return nil, fmt.Errorf("pairing counters: %w", err)
 	}
 	old, c := c, c.at(now)
 	if slices.ContainsFunc(old.Recent, now.Before) { // else the lock would move on with every look at it
 		if err := store.Save(c); err != nil {
-			return fmt.Errorf("pairing counters: %w", err)
+			return nil, fmt.Errorf("pairing counters: %w", err)
 		}
 	}
-	if lock := c.locked(now); lock != nil {
-		return lock
-	}
-	return nil
+	return c.locked(now), nil
 }
 
 // countFailure returns the counters after one more wrong code, once they are

@@ -18,28 +18,34 @@ func TestTenWrongCodesAnHourLockOverReopening(t *testing.T) {
 	clock := func(o *Options) { o.Now = func() time.Time { return now } }
 	h, a := newHouse(t, clock), newMachine(t)
 	for i := range failuresPerHour {
-		select {
-		case <-h.w.Done():
+		if i > 0 && i%maxCodes == 0 {
+			h.w.Close()
 			h.open(t, clock)
-		default:
 		}
 		now = noon.Add(time.Duration(i) * time.Minute)
 		h.pair(t, a, h.wrong(t))
 	}
 	until := noon.Add(2 * time.Hour)
-	var lock *LockedError
-	if _, err := h.w.Result(); !errors.As(err, &lock) || !lock.Until.Equal(until) || lock.ForEver {
-		t.Errorf("result %v", err)
-	}
 	told := h.told()
-	if l, ok := told[len(told)-1].(*LockedError); !ok || *l != *lock {
-		t.Errorf("told %v", told[len(told)-1])
+	over, ok := told[len(told)-1].(DigitsOver)
+	lock, locked := over.Reason.(*LockedError)
+	if !ok || !locked || !lock.Until.Equal(until) || lock.ForEver {
+		t.Fatalf("told %v", told[len(told)-1])
 	}
-	opts := h.options()
-	clock(&opts)
+	if l, ok := told[len(told)-2].(*LockedError); !ok || *l != *lock {
+		t.Errorf("told %v", told[len(told)-2])
+	}
+	h.w.Close()
 	now = until.Add(-time.Second)
-	if _, err := Open(opts); !errors.As(err, &lock) || !lock.Until.Equal(until) {
-		t.Errorf("opened while locked: %v", err)
+	h.open(t, clock)
+	if s := h.shown(); s.Code != "" || s.Token == "" {
+		t.Errorf("digits are shown while they are locked: %q", s.Code)
+	}
+	if o := h.pair(t, a, secret(t, "12345678")); !errors.Is(o.joined, ErrClosed) || h.c.Row != failuresPerHour {
+		t.Errorf("digits are judged while they are locked: %v, counted %+v", o.joined, h.c)
+	}
+	if o := h.pair(t, a, h.token(t)); o.joined != nil || h.c.Row != failuresPerHour {
+		t.Errorf("the token while the digits are locked: %v, counted %+v", o.joined, h.c)
 	}
 	now = until
 	h.open(t, clock)
@@ -55,16 +61,15 @@ func TestTwentyInARowLockUntilReset(t *testing.T) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for _, later := range []time.Duration{0, time.Hour, 1000 * time.Hour} {
-		var lock *LockedError
-		if err := admit(store, noon.Add(later)); !errors.As(err, &lock) || !lock.ForEver {
-			t.Errorf("%s later: %v", later, err)
+		if lock, err := admit(store, noon.Add(later)); err != nil || lock == nil || !lock.ForEver {
+			t.Errorf("%s later: %v, %v", later, lock, err)
 		}
 	}
 	if err := Reset(store); err != nil {
 		t.Fatal(err)
 	}
-	if err := admit(store, noon); err != nil {
-		t.Errorf("after the reset: %v", err)
+	if lock, err := admit(store, noon); lock != nil || err != nil {
+		t.Errorf("after the reset: %v, %v", lock, err)
 	}
 }
 
@@ -87,14 +92,14 @@ func TestClockSetBackDoesNotProlongTheLock(t *testing.T) {
 		}
 	}
 	past := noon.AddDate(-1, 0, 0)
-	if err := admit(store, past); err == nil {
+	if lock, _ := admit(store, past); lock == nil {
 		t.Error("a clock set back unlocks")
 	}
-	if err := admit(store, past.Add(2*time.Hour-time.Second)); err == nil {
+	if lock, _ := admit(store, past.Add(2*time.Hour-time.Second)); lock == nil {
 		t.Error("unlocked too early")
 	}
-	if err := admit(store, past.Add(2*time.Hour)); err != nil {
-		t.Errorf("still locked after two hours: %v", err)
+	if lock, err := admit(store, past.Add(2*time.Hour)); lock != nil || err != nil {
+		t.Errorf("still locked after two hours: %v, %v", lock, err)
 	}
 }
 
@@ -149,10 +154,9 @@ func TestLockFollowsTheRules(t *testing.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "minutes")) * time.Minute)
 			}
 			until, forEver, locked := rules.locked(now)
-			err := admit(store, now)
-			var lock *LockedError
-			if errors.As(err, &lock) != locked || locked && (lock.ForEver != forEver || !lock.Until.Equal(until)) {
-				t.Fatalf("%s: %v, the rules say %t until %s, for ever %t", now, err, locked, until, forEver)
+			lock, err := admit(store, now)
+			if err != nil || (lock != nil) != locked || locked && (lock.ForEver != forEver || !lock.Until.Equal(until)) {
+				t.Fatalf("%s: %v, %v, the rules say %t until %s, for ever %t", now, lock, err, locked, until, forEver)
 			}
 			if n := len(store.c.Recent); n > failuresInARow {
 				t.Fatalf("%d failures remembered", n)

@@ -63,17 +63,71 @@ func TestWrongCodeIsRefusedAtBothEndsAndBurnsTheCode(t *testing.T) {
 	}
 }
 
-func TestThirdWrongCodeClosesTheWindow(t *testing.T) {
+// TestThirdWrongCodeEndsTheDigits and not the window: a stranger who guesses keeps
+// nobody from pairing by the token.
+func TestThirdWrongCodeEndsTheDigits(t *testing.T) {
 	h, a := newHouse(t), newMachine(t)
 	token := h.token(t)
 	for range maxCodes {
-		h.pair(t, a, h.wrong(t))
+		h.pair(t, newMachine(t), h.wrong(t))
 	}
+	told := h.told()
+	if last := told[len(told)-1]; last != (DigitsOver{ErrExhausted}) {
+		t.Errorf("told %v", last)
+	}
+	if o := h.pair(t, a, h.code(t)); !errors.Is(o.joined, ErrClosed) || !errors.Is(o.answered, ErrClosed) {
+		t.Errorf("the last code after that: %v, %v", o.joined, o.answered)
+	}
+	select {
+	case <-h.w.Done():
+		t.Fatal("the window has closed")
+	default:
+	}
+	if o := h.pair(t, a, token); o.joined != nil || o.answered != nil {
+		t.Errorf("the token after that: %v, %v", o.joined, o.answered)
+	}
+	if p, err := h.w.Result(); err != nil || p.ID != a.id {
+		t.Errorf("result %v, %v", p, err)
+	}
+	if h.c.Row != maxCodes {
+		t.Errorf("a token counts as a right code: %+v", h.c)
+	}
+}
+
+// TestWindowWithoutDigitsExpires and says why nobody could type a code.
+func TestWindowWithoutDigitsExpires(t *testing.T) {
+	h := newHouse(t)
+	for range maxCodes {
+		h.pair(t, newMachine(t), h.wrong(t))
+	}
+	token := h.token(t)
+	h.w.expire()
 	if _, err := h.w.Result(); err != ErrExhausted {
 		t.Errorf("result %v", err)
 	}
-	if o := h.pair(t, a, token); !errors.Is(o.joined, ErrClosed) || !errors.Is(o.answered, ErrClosed) {
-		t.Errorf("the token after that: %v, %v", o.joined, o.answered)
+	if o := h.pair(t, newMachine(t), token); !errors.Is(o.joined, ErrClosed) {
+		t.Errorf("the token after that: %v", o.joined)
+	}
+}
+
+// TestLateTagOfACodeIsNotJudged once the digits have ended: exchanges that began with
+// the last code do not get another guess.
+func TestLateTagOfACodeIsNotJudged(t *testing.T) {
+	h := newHouse(t)
+	for range maxCodes - 1 {
+		h.pair(t, newMachine(t), h.wrong(t))
+	}
+	last, err := h.w.begin(byCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.pair(t, newMachine(t), h.wrong(t))
+	h.w.verify = func(*cpace.Tags, []byte) error {
+		t.Error("judged")
+		return nil
+	}
+	if err := h.w.judge(context.Background(), last); err != ErrRefused || h.grants() != 0 {
+		t.Errorf("%v, %d grants", err, h.grants())
 	}
 }
 

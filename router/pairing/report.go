@@ -3,12 +3,12 @@ package pairing
 import "time"
 
 // Report is what the owner of a window is told, never the peer: one of Shown,
-// Wrong, *LockedError, Paired and Expired.
+// Wrong, *LockedError, DigitsOver, Paired and Expired.
 type Report interface{ report() }
 
 // Shown is a new code to show. It alone holds the secrets.
 type Shown struct {
-	Code  string        // "1234-5678"
+	Code  string        // "1234-5678", "" where the digits are locked
 	Token string        // the same through the window
 	Left  time.Duration // of the window
 }
@@ -17,6 +17,11 @@ type Shown struct {
 type Wrong struct {
 	From string // an address
 	Left int    // codes that the window may still show
+}
+
+// DigitsOver says that the window takes no digits any more. Its token stays good.
+type DigitsOver struct {
+	Reason error // ErrExhausted or a *LockedError
 }
 
 // Paired says who came in.
@@ -31,6 +36,7 @@ type Expired struct{}
 func (Shown) report()        {}
 func (Wrong) report()        {}
 func (*LockedError) report() {}
+func (DigitsOver) report()   {}
 func (Paired) report()       {}
 func (Expired) report()      {}
 

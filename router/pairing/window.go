@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,10 +20,10 @@ const (
 	maxCodes      = 3
 )
 
-// How a window ends without a pairing; LockedError is another way.
+// Why nobody was paired in a window; LockedError is another reason.
 var (
 	ErrExpired   = errors.New("the pairing window has expired")
-	ErrExhausted = fmt.Errorf("the pairing window has closed after %d wrong codes", maxCodes)
+	ErrExhausted = fmt.Errorf("no digits are taken after %d wrong codes", maxCodes)
 	ErrCanceled  = errors.New("the pairing window was closed")
 )
 
@@ -78,7 +79,8 @@ type Window struct {
 
 	mu     sync.Mutex // also held while a tag is judged
 	code   Secret
-	codes  int // shown so far
+	codes  int   // shown so far
+	over   error // why no digits are taken any more; nil while they are
 	timer  *time.Timer
 	ended  bool
 	paired Paired
@@ -89,20 +91,20 @@ type Window struct {
 	told    bool // done is closed
 }
 
-// Open opens a window and reports its first code. It fails with a *LockedError
-// where too many wrong codes were tried.
+// Open opens a window and reports its first code. Where too many wrong codes were
+// tried before, the window takes its token only: nobody guesses 128 bits.
 func Open(opts Options) (*Window, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	if err := admit(opts.Counters, opts.now()); err != nil {
+	lock, err := admit(opts.Counters, opts.now())
+	if err != nil {
 		return nil, err
 	}
 	w := &Window{
 		opts: opts, closes: time.Now().Add(opts.Length),
 		verify: (*cpace.Tags).Verify, done: make(chan struct{}),
 	}
-	var err error
 	if w.ad, err = opts.Introduction.encode(); err != nil {
 		return nil, err
 	}
@@ -114,7 +116,10 @@ func Open(opts Options) (*Window, error) {
 		return nil, err
 	}
 	w.token = tokenSecret(key, opts.Place)
-	if err := w.show(); err != nil {
+	if lock != nil {
+		w.due = append(w.due, w.shown(""))
+		w.endDigits(lock)
+	} else if err := w.show(); err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
@@ -136,18 +141,25 @@ func (w *Window) show() error {
 	digits := fmt.Sprintf("%0*d", codeDigits, n)
 	w.code = codeSecret(digits)
 	w.codes++
-	w.due = append(w.due, Shown{
-		Code: digits[:4] + "-" + digits[4:], Token: w.text,
-		Left: time.Until(w.closes).Round(time.Second),
-	})
+	w.due = append(w.due, w.shown(digits[:4]+"-"+digits[4:]))
 	return nil
+}
+
+func (w *Window) shown(code string) Shown {
+	return Shown{Code: code, Token: w.text, Left: time.Until(w.closes).Round(time.Second)}
+}
+
+// endDigits has the window take its token only. w.mu is held, or nobody has w yet.
+func (w *Window) endDigits(reason error) {
+	w.over = reason
+	w.due = append(w.due, DigitsOver{reason})
 }
 
 // begin lets an exchange in.
 func (w *Window) begin(by string) (*attempt, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended {
+	if w.ended || by == byCode && w.over != nil {
 		return nil, ErrClosed
 	}
 	t := &attempt{secret: w.code, codes: w.codes}
@@ -163,7 +175,7 @@ func (w *Window) begin(by string) (*attempt, error) {
 func (w *Window) judge(ctx context.Context, t *attempt) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	stale := t.secret.by == byCode && t.codes != w.codes
+	stale := t.secret.by == byCode && (t.codes != w.codes || w.over != nil)
 	if w.ended || stale || ctx.Err() != nil {
 		return ErrRefused
 	}
@@ -176,16 +188,17 @@ func (w *Window) judge(ctx context.Context, t *attempt) error {
 	if err := w.opts.Grant(t.peer, t.name); err != nil {
 		return fmt.Errorf("grant: %v", err)
 	}
-	// best effort: a row that does not end errs on the safe side
-	_ = countSuccess(w.opts.Counters, w.opts.now())
+	if t.secret.by == byCode {
+		// best effort: a row that does not end errs on the safe side
+		_ = countSuccess(w.opts.Counters, w.opts.now())
+	}
 	w.paired = Paired{ID: t.peer, Name: t.name}
 	w.due = append(w.due, w.paired)
 	w.end(nil)
 	return nil
 }
 
-// burn counts a wrong code and shows another one or closes the window. w.mu is
-// held.
+// burn counts a wrong code and shows another one, or ends the digits. w.mu is held.
 func (w *Window) burn(from string) {
 	now := w.opts.now()
 	count, err := countFailure(w.opts.Counters, now)
@@ -196,9 +209,9 @@ func (w *Window) burn(from string) {
 		w.end(err)
 	case lock != nil:
 		w.due = append(w.due, lock)
-		w.end(lock)
+		w.endDigits(lock)
 	case w.codes == maxCodes:
-		w.end(ErrExhausted)
+		w.endDigits(ErrExhausted)
 	default:
 		if err := w.show(); err != nil {
 			w.end(err)
@@ -216,7 +229,7 @@ func (w *Window) expire() {
 	w.mu.Lock()
 	if !w.ended {
 		w.due = append(w.due, Expired{})
-		w.end(ErrExpired)
+		w.end(cmp.Or(w.over, ErrExpired))
 	}
 	w.mu.Unlock()
 	w.tell()
@@ -236,8 +249,8 @@ func (w *Window) Close() {
 func (w *Window) Done() <-chan struct{} { return w.done }
 
 // Result waits for the end of the window and says who is paired, or why nobody
-// is: ErrExpired, ErrExhausted, ErrCanceled, a *LockedError, or what went wrong
-// here.
+// is: ErrExpired, ErrCanceled, or what went wrong here. For a window that expired
+// after its digits had ended, the reason of that: ErrExhausted or a *LockedError.
 func (w *Window) Result() (Paired, error) {
 	<-w.done
 	return w.paired, w.err

@@ -36,7 +36,7 @@ const (
 	ErrSlowConsumer = Namespace + "error.slow_consumer"
 	// ErrLimit: the session went over one of the router's limits.
 	ErrLimit = Namespace + "error.limit"
-	// ErrPairing: a pairing window has closed for too many wrong codes.
+	// ErrPairing: nobody was paired, because too many wrong codes were tried.
 	ErrPairing = Namespace + "error.pairing_locked"
 	// ErrRights: the session of a device has ended because it may do less now. What
 	// it still may, it can ask for again.
