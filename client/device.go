@@ -110,7 +110,8 @@ func FindDevice(list trust.Devices, text string) (*trust.Device, error) {
 
 // ParseAddress reads HOST[:PORT]; ok is false for a text that looks like a name: a
 // host has a dot, a colon or brackets in it, or is localhost. The port is wire.Port
-// where none is given.
+// where none is given. One address has one form, so that it is recognised however it
+// was typed.
 func ParseAddress(text string) (address string, ok bool) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil { // no port, or an IPv6 address without brackets
@@ -122,6 +123,10 @@ func ParseAddress(text string) (address string, ok bool) {
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n < 1 || !isHost(host) {
 		return "", false
+	}
+	host, port = strings.ToLower(host), strconv.FormatUint(n, 10)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
 	}
 	return net.JoinHostPort(host, port), strings.ContainsAny(text, ".:[") || text == "localhost"
 }

@@ -122,8 +122,8 @@ func (p Pairing) note(list *trust.Devices, id trust.ID, theirs pairing.Introduct
 		d.Paired, d.Pending = time.Now().UTC(), nil
 	}
 	for _, a := range slices.Backward(theirs.Addresses) {
-		if _, err := netip.ParseAddrPort(a); err == nil { // nobody shall make us look up names
-			d.Claim(a)
+		if at, err := netip.ParseAddrPort(a); err == nil { // nobody shall make us look up names
+			d.Claim(netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String())
 		}
 	}
 	d.Reached(p.at)

@@ -90,7 +90,8 @@ func TestSecondDevice(t *testing.T) {
 	other.fails(4, "not paired", "call", "-d", desk.address, ".system.name")
 }
 
-// A wrong code is burnt, and the third closes the window.
+// A wrong code is burnt. The third ends the digits, and so the command, which shows no QR
+// code here.
 func TestWrongCode(t *testing.T) {
 	l := newLab(t)
 	desk, laptop := l.host("desk"), l.host("laptop")

@@ -95,6 +95,30 @@ func TestAddressIsAnothers(t *testing.T) {
 	}
 }
 
+// A machine that is paired, and has claimed the address of another in its pairing, is not
+// taken for that one where the address is given by hand.
+func TestClaimedAddress(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	desk, laptop, evil := l.host("desk"), l.host("laptop"), l.host("evil")
+	daemon := desk.serve("--no-announce")
+	evil.serve("--no-announce")
+	laptop.pair(desk)
+	evil.shell("ip addr add " + desk.address + "/32 dev lo") // which nobody on the wire sees
+	laptop.pair(evil)
+	if claims := laptop.must("devices", "show", "evil"); !strings.Contains(claims, desk.address) {
+		t.Errorf("evil has claimed nothing: %s", claims)
+	}
+	laptop.called("desk", "--address", desk.address)
+	daemon.kill(syscall.SIGTERM)
+	l.ip("-n", desk.space, "addr", "del", desk.address+"/24", "dev", "e0")
+	evil.shell("ip addr del " + desk.address + "/32 dev lo")
+	evil.addAddress(desk.address)
+	laptop.shell("ip neigh flush all")
+	laptop.fails(7, "expected desk", "call", "-d", desk.address, ".system.name")
+	laptop.called("evil")
+}
+
 // Where nobody answers at the addresses that are known, whatever their number, it
 // takes half a second to find the right one.
 func TestStaleAddress(t *testing.T) {
