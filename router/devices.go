@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,11 +23,12 @@ type devices struct {
 	refused chan denial // to be noted
 
 	mu    sync.Mutex
-	noted map[trust.ID]time.Time // when it was last noted where a device is
+	noted map[trust.ID]time.Time    // when it was last noted where a device is
+	came  map[trust.ID][]netip.Addr // from where, the latest first
 }
 
 func newDevices(o *Options) *devices {
-	d := &devices{store: o.Trust, log: o.Log, all: o.admitAll, refused: make(chan denial, maxDenials), noted: map[trust.ID]time.Time{}}
+	d := &devices{store: o.Trust, log: o.Log, all: o.admitAll, refused: make(chan denial, maxDenials), noted: map[trust.ID]time.Time{}, came: map[trust.ID][]netip.Addr{}}
 	if d.store != nil {
 		d.audit = trust.OpenAudit(d.store.Dir())
 	}
@@ -62,6 +64,7 @@ const noteEvery = time.Minute
 func (d *devices) met(id trust.ID, from netip.Addr) error {
 	before, _ := d.store.Find(id)
 	d.mu.Lock()
+	d.remember(id, from)
 	due := before.Pending != nil || time.Since(d.noted[id]) >= noteEvery
 	if due {
 		d.noted[id] = time.Now()
@@ -85,6 +88,22 @@ func (d *devices) met(id trust.ID, from netip.Addr) error {
 	return err
 }
 
+// maxCame is how many addresses of a device are remembered: it may have several of
+// IPv6, which change, beside those of IPv4.
+const maxCame = 8
+
+// remember keeps in mind that a device has come from addr, which the store is told
+// once a minute at most. d.mu is held.
+func (d *devices) remember(id trust.ID, addr netip.Addr) {
+	list := d.came[id]
+	if !addr.IsValid() || len(list) > 0 && list[0] == addr {
+		return
+	}
+	list = slices.DeleteFunc(list, func(a netip.Addr) bool { return a == addr })
+	list = slices.Insert(list, 0, addr)
+	d.came[id] = list[:min(len(list), maxCame)]
+}
+
 // write adds to the audit log.
 func (d *devices) write(e trust.Entry) {
 	if err := d.audit.Add(e); err != nil {
@@ -97,6 +116,9 @@ func (d *devices) cameFrom(addr netip.Addr) bool {
 	if d.store == nil {
 		return false
 	}
+	if d.cameLately(addr) {
+		return true
+	}
 	list, err := d.store.Devices()
 	for _, device := range list {
 		if err == nil && device.From == addr && device.Known(time.Now()) {
@@ -104,6 +126,23 @@ func (d *devices) cameFrom(addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// cameLately reports whether a device that is still paired has come from addr since
+// the daemon began.
+func (d *devices) cameLately(addr netip.Addr) bool {
+	var who []trust.ID
+	d.mu.Lock()
+	for id, list := range d.came {
+		if slices.Contains(list, addr) {
+			who = append(who, id)
+		}
+	}
+	d.mu.Unlock()
+	return slices.ContainsFunc(who, func(id trust.ID) bool {
+		_, known := d.find(id)
+		return known
+	})
 }
 
 // watchDevices ends sessions whose device has lost something that it might do,

@@ -345,7 +345,7 @@ func (s *street) failed(n int) {
 	d := s.router.door
 	for limit := s.ctx(); ; time.Sleep(time.Millisecond) {
 		d.mu.Lock()
-		a := d.failures[netip.MustParsePrefix("127.0.0.1/32")]
+		a := d.failures.of[netip.MustParsePrefix("127.0.0.1/32")]
 		noted := a != nil && a.left < float64(d.lim.Failures-n)+0.5
 		d.mu.Unlock()
 		if noted {
@@ -359,33 +359,33 @@ func (s *street) failed(n int) {
 
 func TestDoorForgives(t *testing.T) {
 	lim := DoorLimits{Failures: 20, Forgiven: time.Second / 5, Addresses: 3}
-	d := newDoor(lim, nil)
+	l := newAllowances(lim.Failures, lim.Forgiven, lim.Addresses)
 	now := time.Now()
 	at := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/32", i)) }
 	for i := range lim.Failures {
-		if !d.mayFail(at(1), now) {
+		if !l.mayFail(at(1), now) {
 			t.Fatalf("refused after %d failures", i)
 		}
-		d.failed(at(1), now)
+		l.fail(at(1), now)
 	}
-	d.failed(at(1), now) // below nothing there is no debt
+	l.fail(at(1), now) // below nothing there is no debt
 	for after, want := range map[time.Duration]bool{0: false, 150 * time.Millisecond: false, 200 * time.Millisecond: true} {
-		if d.mayFail(at(1), now.Add(after)) != want {
+		if l.mayFail(at(1), now.Add(after)) != want {
 			t.Errorf("%v later: %v, want %v", after, !want, want)
 		}
 	}
 	for i := range 200 {
-		d.failed(at(2+i), now.Add(time.Second))
-		if len(d.failures) > lim.Addresses {
-			t.Fatalf("%d addresses are remembered", len(d.failures))
+		l.fail(at(2+i), now.Add(time.Second))
+		if len(l.of) > lim.Addresses {
+			t.Fatalf("%d addresses are remembered", len(l.of))
 		}
 	}
-	if d.failures[at(1)] == nil {
+	if l.of[at(1)] == nil {
 		t.Error("the address that failed most is forgotten")
 	}
-	d.failed(at(250), now.Add(time.Hour))
-	if len(d.failures) != 1 {
-		t.Errorf("after an hour %d addresses are remembered", len(d.failures))
+	l.fail(at(250), now.Add(time.Hour))
+	if len(l.of) != 1 {
+		t.Errorf("after an hour %d addresses are remembered", len(l.of))
 	}
 }
 
@@ -394,7 +394,7 @@ func TestAddressOf(t *testing.T) {
 		"10.1.2.3": "10.1.2.3/32", "::ffff:10.1.2.3": "10.1.2.3/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%lo": "fe80::/64",
 	} {
 		tcp := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 1))
-		if got := addressOf(elsewhere{remote: tcp}).String(); got != want {
+		if got := addressOf(remote(elsewhere{remote: tcp})).String(); got != want {
 			t.Errorf("%s counts as %s, want %s", address, got, want)
 		}
 	}

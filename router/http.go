@@ -156,8 +156,8 @@ func (p plain) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // judge says in a sentence what is wrong with a request, if anything is.
 func (p *page) judge(req *http.Request) (code int, why error) {
 	switch origins := req.Header.Values("Origin"); {
-	case p.visitor.barred:
-		return http.StatusServiceUnavailable, p.router.door.overFailures()
+	case p.visitor.barred != nil:
+		return http.StatusServiceUnavailable, p.visitor.barred
 	case !ownHost(req.Host, p.visitor.nc.LocalAddr()):
 		return http.StatusForbidden, errors.New("this is not the Host of this machine's address, with the port")
 	case len(origins) > 1 || len(origins) == 1 && !p.allowed(origins[0], req.Host):

@@ -52,7 +52,7 @@ var Limits = []Limit{
 		"connections over TCP that have not authenticated",
 		func(o *Options) any { return &o.Door.Connections }},
 	{limitDoorPerAddress, Count, 1, 1 << 20,
-		"of these, those from one address: an IPv4 address, or an IPv6 /64",
+		"of these, those from one address: IPv4, IPv6 on our own link, or an IPv6 /64",
 		func(o *Options) any { return &o.Door.PerAddress }},
 	{limitDoorReserved, Count, 1, 1 << 20,
 		"beside these, connections from the last good addresses of paired devices",

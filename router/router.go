@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,8 @@ type Options struct {
 	Certificate  *tls.Certificate // this machine's identity; nil speaks no TLS
 	Trust        *trust.Store     // the devices that may come in over the network; nil is none
 
-	admitAll bool // in tests: strangers and devices may do what no rule reserves
+	admitAll bool                      // in tests: strangers and devices may do what no rule reserves
+	from     func(net.Conn) netip.Addr // in tests: where a connection comes from
 }
 
 // Router routes calls and events between the sessions of its listeners and
@@ -97,7 +99,10 @@ func New(ctx context.Context, opts Options) (*Router, error) {
 		held: map[trust.ID]holdings{}, heldByAll: opts.Devices.ofAll(opts.Transport.Backlog),
 	}
 	r.directory = &directory{dealer: r.dealer}
-	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom), r.newQuiet()
+	r.door, r.quiet = newDoor(opts.Door, r.devices.cameFrom, opts.Log), r.newQuiet()
+	if opts.from != nil {
+		r.door.from = opts.from
+	}
 	r.closed, r.close = context.WithCancel(context.Background())
 	engine, err := nexus.NewRouter(&nexus.Config{RealmConfigs: []*nexus.RealmConfig{{
 		URI:              wire.Realm,

@@ -139,7 +139,7 @@ func (r *Router) receive(v *visitor, a *account) (*transport.Conn, error) {
 		return r.receiveTLS(v, a)
 	case isLocal(v.nc) || r.opts.admitAll:
 		return r.converse(v, a, speaks, r.nobody())
-	case speaks == speaksHTTP && r.opts.Certificate != nil && !v.barred:
+	case speaks == speaksHTTP && r.opts.Certificate != nil && v.barred == nil:
 		return nil, r.redirect(v)
 	}
 	return nil, errors.New("plaintext, which is spoken on this machine only")
@@ -204,8 +204,8 @@ func (r *Router) rawsocket(v *visitor, lim transport.Limits, guard transport.Gua
 		_ = transport.RefuseCount(v.stream)
 		_ = v.nc.Close()
 	})
-	if v.barred && !v.overTLS() {
-		return nil, errors.Join(r.door.overFailures(), transport.RefuseCount(v.stream))
+	if v.barred != nil && !v.overTLS() {
+		return nil, errors.Join(v.barred, transport.RefuseCount(v.stream))
 	}
 	return transport.Accept(v.stream, lim, guard)
 }

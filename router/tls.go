@@ -96,10 +96,10 @@ func (r *Router) receiveTLS(v *visitor, a *account) (*transport.Conn, error) {
 	switch {
 	case r.opts.Certificate == nil:
 		return nil, errors.New("a TLS handshake, which is not spoken here")
-	case v.barred && !v.origin.reserved: // it may be a device that is paired, beside others
+	case v.barred != nil && !v.origin.reserved: // it may be a device that is paired, beside others
 		_ = v.nc.SetWriteDeadline(time.Now().Add(time.Second))
 		_, err := v.nc.Write(accessDenied)
-		return nil, errors.Join(r.door.overFailures(), err)
+		return nil, errors.Join(v.barred, err)
 	}
 	tc := transport.TLSServer(v.nc, r.tlsConfig(), 2*r.opts.Door.Bytes)
 	if err := tc.Handshake(); err != nil { // as long as the door is patient
@@ -134,7 +134,7 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 	if most := r.opts.Session.PerDevice; r.ledger.countOf(id) > most {
 		return over(limitDevice, "this device has %d sessions already", most)
 	}
-	if err := r.devices.met(id, remote(v.nc)); err != nil {
+	if err := r.devices.met(id, v.addr); err != nil {
 		return wire.Errorf(wire.ErrUnavailable, "the pairing cannot be noted here: try again")
 	}
 	return nil
@@ -143,7 +143,7 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 // pair runs the exchange with whoever wants to be paired, who keeps the place at the
 // door meanwhile.
 func (r *Router) pair(v *visitor, tc *tls.Conn) error {
-	if r.devices.store == nil || v.barred {
+	if r.devices.store == nil || v.barred != nil {
 		return errors.New("pairing, which is not open here")
 	}
 	ctx, cancel := context.WithCancel(r.closed)

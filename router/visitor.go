@@ -2,6 +2,7 @@ package router
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -17,9 +18,10 @@ type visitor struct {
 	door   *door
 	nc     net.Conn
 	stream net.Conn // what is spoken over: nc, or the TLS on it
+	addr   netip.Addr
 	origin origin
 	since  time.Time
-	barred bool // its address has failed too often
+	barred *wire.Error // nil unless its address, or its network, has failed too often
 	timer  *time.Timer
 
 	// with door.mu held
@@ -76,6 +78,11 @@ func (v *visitor) vouched() {
 func (v *visitor) vacate() {
 	d := v.door
 	*v.counted()--
+	if at := v.origin.network; at.IsValid() {
+		if d.crowds[at]--; d.crowds[at] == 0 {
+			delete(d.crowds, at)
+		}
+	}
 	rest := slices.DeleteFunc(d.waiting[v.origin], func(w *visitor) bool { return w == v })
 	if d.waiting[v.origin] = rest; len(rest) == 0 {
 		delete(d.waiting, v.origin)
@@ -100,8 +107,8 @@ func (v *visitor) out(welcome bool) bool {
 		return true
 	}
 	v.vacate()
-	if !welcome && !v.barred {
-		v.door.failed(v.origin.Prefix, time.Now())
+	if !welcome && v.barred == nil {
+		v.door.failed(v.origin, time.Now())
 	}
 	return true
 }
