@@ -70,7 +70,9 @@ func begin(t *testing.T, opts Options, links ...mdns.Link) (*Announcer, *wires) 
 	if opts.ID == "" {
 		opts.ID = testID
 	}
-	opts.Log = slog.New(slog.DiscardHandler)
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	a, err := start(ctx, stop, opts, network{
 		links: func() ([]mdns.Link, error) {

@@ -47,8 +47,7 @@ func (a *Announcer) reply(p *place, in mdns.Packet, k kinds, questions []dns.Que
 	if !legacy && p.stale(k) {
 		return k
 	}
-	// whoever is not of this network would be sent what he never asked for
-	if !p.link.Local(in.From.Addr()) || !a.budget.take() {
+	if !a.budget.take() {
 		return 0
 	}
 	m := p.records.reply(k)
