@@ -38,6 +38,24 @@ func (b *bench) invoked(callee *transport.Conn, more bool, arg any) *wamp.Invoca
 	return m
 }
 
+// The meta API takes no chunks, also not as the first of a call.
+func TestProgressiveCallOfMeta(t *testing.T) {
+	overCodecs(t, func(t *testing.T, c transport.Codec) {
+		b := start(t)
+		caller := b.raw(c, everyFeature)
+		for n, more := range []bool{true, true, false} {
+			m := &wamp.Call{Request: 1, Procedure: "wamp.session.count", Options: wamp.Dict{"progress": more}, Arguments: wamp.List{n}}
+			if more {
+				b.refused(caller, m, wire.ErrNotSupported)
+			}
+		}
+		b.send(caller, &wamp.Call{Request: 2, Procedure: "wamp.session.count"})
+		if r, ok := b.receive(caller).(*wamp.Result); !ok || r.Request != 2 {
+			t.Errorf("got %+v, want the count", r)
+		}
+	})
+}
+
 // The chunks of a progressive call arrive in order, as one invocation, and its result
 // ends it.
 func TestProgressiveCall(t *testing.T) {

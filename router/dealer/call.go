@@ -43,6 +43,9 @@ func (s *Session) Call(m *wamp.Call) (answer wamp.Message) {
 // Forward takes a CALL that nexus answers, one to the meta API. It returns what
 // answers m instead of nexus, if anything does.
 func (s *Session) Forward(m *wamp.Call) (answer wamp.Message) {
+	if m.Options["progress"] == true {
+		return undelivered(m.Request, errNoStreams)
+	}
 	_, answer = s.open(m)
 	return answer
 }
