@@ -26,7 +26,7 @@ race:
 
 # every layer, installing what is missing; a layer that cannot run is a failure
 test-all: export DCONN_TEST_ALL = 1
-test-all: lint test-vm test-power test-net test-stream test-soak demo-clean
+test-all: lint test-vm test-power test-net test-stream test-soak test-guests demo-clean
 
 test-vm:
 	scripts/vm/test.sh
@@ -56,6 +56,11 @@ test-soak:
 
 soak:
 	go run ./scripts/soak -tags '$(TAGS)'
+
+# a paired device that turned hostile, for a minute
+.PHONY: test-guests
+test-guests:
+	go run ./scripts/guests -tags '$(TAGS)' -seconds 60
 
 # the demo leaves nothing behind
 .PHONY: demo-clean

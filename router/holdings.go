@@ -39,7 +39,12 @@ const (
 type holdings struct {
 	subscriptions, registrations, calls, input *budget.Budget
 	backlog                                    *transport.Backlog
+	share                                      *transport.Share
 }
+
+// deviceValues is how many values one message of a device may hold: to decode one takes
+// forty bytes of memory, and as long as to read twenty.
+const deviceValues = 1 << 16
 
 // ofAll are the holdings of all devices, a part of everything that may wait.
 func (l DeviceLimits) ofAll(everything *transport.Backlog) holdings {
@@ -47,7 +52,11 @@ func (l DeviceLimits) ofAll(everything *transport.Backlog) holdings {
 }
 
 // ofOne are the holdings of one device, a part of those of all.
-func (l DeviceLimits) ofOne(all holdings) holdings { return l.holdings("", "this device", 1, all) }
+func (l DeviceLimits) ofOne(all holdings) holdings {
+	h := l.holdings("", "this device", 1, all)
+	h.share = &transport.Share{}
+	return h
+}
 
 // holdings are so many times what one device may hold. An error about them has the name
 // limit, or that of each limit of one device.

@@ -194,6 +194,9 @@ func (r *Router) converse(v *visitor, a *account, speaks protocol, denied error)
 func (r *Router) strangerLimits(a *account, g *guard) transport.Limits {
 	lim := r.opts.Transport
 	lim.Backlog, lim.Input, lim.Over = g.holdings.backlog, g.holdings.input, a.waits
+	if lim.Share = g.holdings.share; lim.Share != nil {
+		lim.Values = deviceValues
+	}
 	lim.Greeting = min(r.opts.Door.Bytes, lim.Message)
 	return lim
 }

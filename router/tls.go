@@ -131,6 +131,7 @@ func (r *Router) recognise(v *visitor, a *account, state tls.ConnectionState) er
 		return wire.Errorf(wire.ErrAuthentication, "this machine is not paired here")
 	}
 	v.vouched()
+	r.holdingsOf(id).share.Greets(r.opts.Transport.Pace)
 	if most := r.opts.Session.PerDevice; r.ledger.countOf(id) > most {
 		return over(limitDevice, "this device has %d sessions already", most)
 	}

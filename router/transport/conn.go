@@ -23,6 +23,8 @@ type Limits struct {
 	Greeting  int                  // bytes of one message until Welcomed, 0 is as Message
 	Depth     int                  // how deep the payload of a message may nest
 	Queue     int                  // bytes that may wait to be written
+	Share     *Share               // of the device, whose sessions rest together; nil is of this connection
+	Values    int                  // that one message may hold; 0 is maxValues
 	Pace      *Pace                // which connections keep together; nil is none
 	Backlog   *Backlog             // and on all connections together; nil is no bound
 	Input     *budget.Budget       // of bytes, for the messages that are being read; nil is no bound
@@ -123,7 +125,7 @@ type Conn struct {
 func newConn(in *ear, f framing, codec Codec, lim Limits, guard Guard) *Conn {
 	c := &Conn{
 		in: in, nc: in.Conn, sock: socketOf(in.Conn), veil: in.veil, framing: f, codec: codec, lim: lim,
-		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth},
+		decoder: decoder{codec: codec, elements: codec.newElements(), depth: lim.Depth, values: cmp.Or(lim.Values, maxValues)},
 		running: 1,
 		budget:  lim.Queue,
 		room:    make(chan struct{}, 1),

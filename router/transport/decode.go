@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ type decoder struct {
 	elements elements
 	depth    int
 	packed   bool // arguments stay a Payload
+	values   int  // that a message may hold, 0 for maxValues
 }
 
 // errUnknownType is the error of a well-formed message of an unknown type. Its
@@ -26,9 +28,9 @@ var errUnknownType = errors.New("unknown message type")
 func (d *decoder) decode(data []byte, own bool) (wamp.Message, error) {
 	e := d.elements
 	defer e.close()
-	spare := 0
+	spare := maxValues - cmp.Or(d.values, maxValues)
 	if d.packed {
-		spare = spareValues
+		spare += spareValues
 	}
 	if err := e.open(data, d.depth, spare); err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (c *Conn) fault(err error) error {
 	case errors.Is(err, errDepth):
 		return wire.Over(wire.ErrLimit, LimitDepth, "a message is %v: at most %d levels", errDepth, c.lim.Depth)
 	case errors.Is(err, errMany):
-		return wire.Over(wire.ErrLimit, LimitValues, "%v", err)
+		return wire.Over(wire.ErrLimit, LimitValues, "more than %d values in one message", c.decoder.values)
 	}
 	return violation(err)
 }

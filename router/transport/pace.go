@@ -53,7 +53,10 @@ func (c *Conn) Asks() {
 	switch {
 	case p == nil, !c.welcomed():
 		return
-	case a.number == 0:
+	case a.number != 0:
+	case c.lim.Share != nil:
+		a.number = int64(c.lim.Share.of(p))
+	default:
 		a.number = p.known.Add(1)
 	}
 	if a.count++; !a.since.IsZero() && a.count%glances != 0 {
@@ -68,11 +71,15 @@ func (c *Conn) Asks() {
 		a.debt.Store(0)
 	case spent < stretch:
 		return
-	case p.latest.Load() != a.number && now.UnixNano()-p.at.Load() < int64(company):
+	case p.hasCompany(int(a.number), now):
 		p.rests.Add(1)
 		c.put.flush()
 		a.debt.Store(0) // what comes during the rest is for the next
-		time.Sleep(min(3*spent, mostRest))
+		rest := min(3*spent, mostRest)
+		if c.lim.Share != nil {
+			rest = c.lim.Share.rests(3 * spent)
+		}
+		time.Sleep(rest)
 		now = time.Now()
 	default:
 		a.debt.Store(0)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/deskconn/dconn/router/wire"
@@ -34,15 +33,13 @@ var habits = []struct {
 	{"subscribes, and vanishes", 2, vanish},
 }
 
-// beGuest works until stdin ends. It gives way to the others on this machine: a guest
-// has CPUs of its own.
+// beGuest works until stdin ends.
 func beGuest(state, address string) error {
 	pem := filepath.Join(state, "identity.pem")
 	identity, err := tls.LoadX509KeyPair(pem, pem)
 	if err != nil {
 		return err
 	}
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 	for _, h := range habits {
 		for range h.sessions {
 			go func() {

@@ -36,7 +36,7 @@ func report(quiet *phase, idle remains, outcomes []outcome) error {
 			bar(times <= mostDelay, "%s: p99 %v of %d, %.2f times that of nobody else, at most %.0f", v.who, round(now), len(v.now), times, mostDelay)
 		}
 		bar(o.peak <= idle.rss+mostMemory, "memory: %.1f MiB, %.1f more than idle, at most %d", mib(o.peak), mib(o.peak-idle.rss), mostMemory>>20)
-		bar(float64(o.lines) <= mostLines*o.while.Seconds()+20, "log: %d lines, at most one a second and 20", o.lines)
+		bar(float64(o.lines) <= mostLines*o.while.Seconds()+20, "log: %d lines, at most one a second and 20; the last: %.200s", o.lines, o.said)
 		bar(o.left.within(idle), "left: %d sessions, %d goroutines, %d files, %.1f MiB; before: %d, %d, %d, %.1f",
 			o.left.sessions, o.left.goroutines, o.left.files, mib(o.left.rss), idle.sessions, idle.goroutines, idle.files, mib(idle.rss))
 		missed = append(missed, o.failed...)
