@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/deskconn/dconn/capabilities"
 	"github.com/deskconn/dconn/commands/runner"
@@ -23,6 +24,7 @@ type registerOptions struct {
 	shell       bool
 	worker      bool
 	allowDash   bool
+	inside      bool
 	stdin       string
 	result      string
 	timeout     seconds
@@ -43,8 +45,14 @@ func newRegister(s *streams) *cobra.Command {
 		Short: "make a command callable",
 		Long: lines("Make a command callable until this one is ended. No shell is involved.",
 			"",
-			"{0} and {name} in an ARG are replaced by the call's arguments, {{name}} stands for",
-			"{name}. The arguments also arrive as JSON on stdin, {\"args\":[],\"kwargs\":{}}, and",
+			"{0} and {name} are replaced by the call's arguments; {{name}} stands for {name}. A",
+			"placeholder is a word of its own, or part of one without blanks and shell characters;",
+			"--inside allows the others. An argument is data: no placeholder may be in the script",
+			"of an interpreter (sh -c, python -c, awk, jq), in what ssh, su or make give to a",
+			"shell, or choose the command that sudo, env or xargs run. The error says what to",
+			"write instead. An argument that begins with a dash is refused without --allow-dash.",
+			"",
+			"The arguments also arrive as JSON on stdin, {\"args\":[],\"kwargs\":{}}, and",
 			"in the environment: DCONN_URI, DCONN_CALLER, DCONN_CALLER_DEVICE, DCONN_ARGS_JSON (left",
 			"out above 64 KiB, DCONN_ARGS_TRUNCATED=1 then). What the command prints is the",
 			"result, less a last newline; bytes if it is no UTF-8. A status other than 0 is the",
@@ -53,12 +61,14 @@ func newRegister(s *streams) *cobra.Command {
 			"",
 			"With --result lines each line is sent at once to a caller that asks for progress,",
 			"and is an argument of the result for any other. With --shell CMD is a script for sh,",
-			"and the call's arguments are $1, $2 and so on. With --worker the command is started",
+			"and the call's arguments are $1, $2 and so on; sh -c SCRIPT sh {0} {name} does the",
+			"same for chosen ones. With --worker the command is started",
 			"once, reads a line {\"args\":[],\"kwargs\":{},\"uri\":\"...\",\"caller\":\"...\"} for each call",
 			"and answers by a line {\"args\":[],\"kwargs\":{}} or {\"error\":{\"uri\":\"...\",\"message\":\"...\"}}.",
 			"",
 			"When the connection is lost it registers again, and says so."),
 		Example: lines("  dconn register org.example.disk -- df -h {0}",
+			"  dconn register --shell org.example.note -- 'date; echo \"$1\" >>notes'",
 			"  dconn register --stdin none org.example.lock -- loginctl lock-session",
 			"  dconn register --result lines org.example.log -- journalctl -f -n 5",
 			"  dconn register --worker org.example.double -- jq -c --unbuffered '{args: [.args[0] * 2]}'"),
@@ -83,6 +93,8 @@ func (o *registerOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.shell, "shell", false, "run CMD, a script, by sh")
 	f.BoolVar(&o.worker, "worker", false, "start CMD once, and ask it by lines of JSON")
 	f.BoolVar(&o.allowDash, "allow-dash", false, "let a call's argument begin with a dash, where the command may take it for an option")
+	f.BoolVar(&o.inside, "inside", false, "let {0} stand in an ARG that has blanks or shell characters too")
+	onlyOnCommandLine(f, "inside")
 	f.Var(newChoice(&o.stdin, "json", "raw", "none"), "stdin", "what the command reads: json, raw (the first argument) or none")
 	f.Var(newChoice(&o.result, "raw", "json", "lines", "bytes"), "result", "what its output is: raw (text), json, lines or bytes")
 	f.Var(&o.timeout, "timeout", "end the command after this long; 0 lets it run")
@@ -119,10 +131,40 @@ func (o *registerOptions) prepare(cmd *cobra.Command, words []string) (err error
 		return usage("--max-output must be 1 or more bytes, got %d", o.maxOutput)
 	case o.worker && (cmd.Flags().Changed("stdin") || cmd.Flags().Changed("result")):
 		return usage("--worker speaks JSON: --stdin and --result do not go with it")
-	case o.worker && slices.ContainsFunc(o.argv, runner.HasPlaceholder):
+	case o.worker && !o.shell && slices.ContainsFunc(o.argv, runner.HasPlaceholder):
 		return usage("--worker starts the command before there is a call: {0} and {name} do not go with it")
 	}
+	if err := o.check(cmd.Flags()); err != nil {
+		return err
+	}
 	return o.find()
+}
+
+// check refuses a command line in which a caller's text would be code.
+func (o *registerOptions) check(flags *pflag.FlagSet) error {
+	input := o.worker || o.stdin != "none"
+	if !o.shell {
+		rules := runner.Rules{Inside: o.inside, AllowDash: o.allowDash, Input: input}
+		if e := runner.CheckCode(o.argv, rules); e != nil {
+			return usage("%v", e).hint("%s", o.safer(flags, e))
+		}
+		return nil
+	}
+	if len(o.argv) > 1 {
+		return usage("--shell takes one script, got %d words", len(o.argv)).hint(`dconn register --shell %s -- '...'`, capabilities.ShellWord(o.uri))
+	}
+	script, found := runner.ShellScript(o.argv[0])
+	if found != "" {
+		e := &runner.CodeError{Place: runner.Script, Word: 2, Text: o.argv[0], Placeholder: found, Program: "sh"}
+		o.argv = []string{"sh", "-c", o.argv[0]}
+		return usage("with --shell the call's arguments are $1, $2 and so on: %s would make a caller's text part of the script", found).
+			hint("%s", o.safer(flags, e))
+	}
+	if e := runner.CheckInput(script); input && e != nil {
+		return usage("%v", e).hint("dconn register --help")
+	}
+	o.argv[0] = script
+	return nil
 }
 
 // find looks the command up; with --shell that is sh.
@@ -130,12 +172,6 @@ func (o *registerOptions) find() (err error) {
 	name := o.argv[0]
 	if o.shell {
 		name = "sh"
-		switch {
-		case len(o.argv) > 1:
-			return usage("--shell takes one script, got %d words", len(o.argv)).hint(`dconn register --shell %s -- '...'`, capabilities.ShellWord(o.uri))
-		case runner.HasPlaceholder(o.argv[0]):
-			return usage("with --shell the call's arguments are $1, $2 and so on: {0} would make a caller's text part of the script")
-		}
 	}
 	if o.path, err = exec.LookPath(name); err != nil {
 		return own("cannot run %q: %v", name, errors.Unwrap(err))

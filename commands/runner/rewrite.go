@@ -169,8 +169,8 @@ func (s *shellScript) hole(m, quotes string) bool {
 		s.out.WriteString(`'"` + ref + `"'`)
 	case !t.quoted:
 		s.out.WriteString(`"` + ref + `"`)
-	case strings.Trim(ref, "$0123456789") != "" && strings.Trim(next, letters) == "" && next != "":
-		return false // "$ab" is another variable
+	case next != "" && strings.Trim(next, letters+"[") == "": // "$ab" is another variable
+		s.out.WriteString(`""` + ref + `""`)
 	default:
 		s.out.WriteString(ref)
 	}
