@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deskconn/dconn/commands/runner"
 	"github.com/deskconn/dconn/router/session"
 	"github.com/deskconn/dconn/router/wire"
 )
@@ -102,6 +103,9 @@ func (o *subscribeOptions) prepare(cmd *cobra.Command, word string) (err error) 
 		return usage("-n must be 0 or more, got %d", o.count)
 	case o.exec != "" && cmd.Flags().Changed("output"):
 		return usage("--exec takes the place of output: -o does not go with it")
+	}
+	if e := runner.CheckInput(o.exec); e != nil {
+		return usage("--exec: %v", e).hint("dconn subscribe --help")
 	}
 	if o.get != "" {
 		if o.get, err = uriOf(cmd, o.get); err != nil {
