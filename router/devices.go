@@ -199,7 +199,9 @@ func (r *Router) recheck(a *account) {
 	if a.guard.mayStill(device.Scopes, known) {
 		return
 	}
-	a.conn.Dismiss(wire.Errorf(wire.ErrRights, "what this device may do here has become less"))
+	if !a.conn.Dismiss(wire.Errorf(wire.ErrRights, "what this device may do here has become less")) {
+		return // it was told
+	}
 	r.log.Info("session ended: its device may do less now", "device", device.Name, "id", a.identity.AuthID)
 }
 

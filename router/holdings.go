@@ -21,7 +21,7 @@ type DeviceLimits struct {
 
 // DefaultDeviceLimits suit most.
 func DefaultDeviceLimits() DeviceLimits {
-	return DeviceLimits{Subscriptions: 4096, Registrations: 1024, Calls: 4096, Input: 4 << 20, Queue: 8 << 20, Busy: 2}
+	return DeviceLimits{Subscriptions: 4096, Registrations: 1024, Calls: 1024, Input: 4 << 20, Queue: 8 << 20, Busy: 2}
 }
 
 // The names of DeviceLimits.

@@ -267,14 +267,17 @@ func (c *Conn) Abort(why *wire.Error) {
 func (c *Conn) cut(why *wire.Error) { c.dismiss(why, c.lim.Stall) }
 
 // Dismiss ends a session with a reason, which is all that is still sent to it.
-func (c *Conn) Dismiss(why *wire.Error) { c.dismiss(why, c.lim.Flush) }
+// It reports whether the session had not ended before.
+func (c *Conn) Dismiss(why *wire.Error) bool { return c.dismiss(why, c.lim.Flush) }
 
 // dismiss says GOODBYE, and lets the peer have patience to read it. nexus hears of
 // it at once: nobody may wait for a callee that is cut off.
-func (c *Conn) dismiss(why *wire.Error, patience time.Duration) {
-	if c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}, patience) {
+func (c *Conn) dismiss(why *wire.Error, patience time.Duration) bool {
+	ends := c.endWith(why, &wamp.Goodbye{Reason: wamp.URI(why.URI), Details: why.Details()}, patience)
+	if ends {
 		go c.part()
 	}
+	return ends
 }
 
 // fail ends the connection at once.

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"errors"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,18 +34,13 @@ var calling = struct {
 // runDue runs what the reader of c has put for the daemon's own sessions, if it has
 // nothing else to do. It is false where another goroutine reads by now.
 func (c *Conn) runDue() (reads bool) {
-	if !c.put.local || c.framing.begun() { // what is put for others waits until nothing more can be read
+	if len(c.put.due) == 0 || c.framing.begun() { // what is put for others waits until nothing more can be read
 		return true
 	}
 	due := c.put.take()
-	if len(due) == 0 {
-		return true
-	}
 	c.paused()
 	run := due[0]
-	for _, other := range due[1:] {
-		go c.pays(other)
-	}
+	c.start(due[1:])
 	calling.Lock()
 	calling.seen[c] = false
 	if !calling.watching {
@@ -57,6 +54,50 @@ func (c *Conn) runDue() (reads bool) {
 	_, reads = calling.seen[c]
 	delete(calling.seen, c)
 	return reads
+}
+
+// batch are calls to the daemon's own that one goroutine runs one after the other: with
+// one goroutine for each, a session with a thousand calls in flight would have as many
+// in the queue of the scheduler.
+type batch struct {
+	payer *Conn
+
+	mu  sync.Mutex
+	due []func()
+}
+
+// start runs calls to the daemon's own at the cost of c.
+func (c *Conn) start(due []func()) {
+	switch len(due) {
+	case 0:
+	case 1:
+		go c.pays(due[0])
+	default:
+		b := &batch{payer: c, due: slices.Clone(due)}
+		go b.run()
+	}
+}
+
+// run runs what is left. Where a call takes long, another goroutine goes on with the
+// next.
+func (b *batch) run() {
+	for {
+		b.mu.Lock()
+		if len(b.due) == 0 {
+			b.mu.Unlock()
+			return
+		}
+		next := b.due[0]
+		b.due[0] = nil
+		b.due = b.due[1:]
+		b.mu.Unlock()
+		other := time.AfterFunc(watchEvery, b.run)
+		b.payer.pays(next)
+		if !other.Stop() {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // watch hands on the reading of connections whose reader runs a call that takes long,

@@ -91,49 +91,52 @@ func (c *Conn) serves(whom link) {
 // yet. Only that reader uses it.
 type puts struct {
 	peers []*Peer
-	due   []func()
-	local bool  // one of peers is inside the daemon, and may have something due
-	payer *Conn // whose reader this is, nil for a session inside the daemon
+	due   []func() // the calls to the daemon's own that it has put
+	taken []func() // those that take returned last
+	payer *Conn    // whose reader this is, nil for a session inside the daemon
+}
+
+// detach takes what was put for others, to be flushed by another goroutine.
+func (l *puts) detach() puts {
+	put := puts{peers: l.peers, due: l.due, payer: l.payer}
+	l.peers, l.due = nil, nil
+	return put
 }
 
 // flush writes what was put for others.
 func (l *puts) flush() {
-	for _, run := range l.take() {
-		go l.payer.pays(run)
+	if due := l.take(); len(due) > 0 {
+		l.payer.start(due)
 	}
 }
 
 // take is flush but for the calls to the daemon's own, which it returns. They are valid
 // until the next take.
 func (l *puts) take() (due []func()) {
-	clear(l.due)
-	l.due = l.due[:0]
+	clear(l.taken)
+	l.due, l.taken = l.taken[:0], l.due
 	for i, p := range l.peers {
 		l.peers[i] = nil
 		p.marked.Store(false)
-		if local, ok := p.link.(*Local); ok {
-			l.due = local.takeDue(l.due)
-		} else {
-			p.Flush()
-		}
+		p.Flush()
 	}
-	l.peers, l.local = l.peers[:0], false
-	return l.due
+	l.peers = l.peers[:0]
+	return l.taken
 }
 
 // WriteLater has what was put for to written when the reader of p has nothing more
-// to do, or waits. A nil p is no reader: then it is written now.
+// to do, or waits. A nil p is no reader: then it is written now. A call to the daemon's
+// own stays with whoever put it: another reader that has put many would run it last.
 func (p *Peer) WriteLater(to *Peer) {
 	if p == nil {
 		to.Flush()
 		return
 	}
-	if to.marked.CompareAndSwap(false, true) { // else another reader does it soon
-		l := p.puts()
+	l := p.puts()
+	if local, ok := to.link.(*Local); ok {
+		l.due = local.takeDue(l.due)
+	} else if to.marked.CompareAndSwap(false, true) { // else another reader does it soon
 		l.peers = append(l.peers, to)
-		if _, isLocal := to.link.(*Local); isLocal {
-			l.local = true
-		}
 	}
 }
 

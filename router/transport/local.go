@@ -57,11 +57,14 @@ func (l *Local) Send(ctx context.Context, msg wamp.Message) error {
 		return err
 	}
 	l.sending.Lock()
-	defer l.sending.Unlock()
+	defer func() {
+		put := l.put.detach()
+		l.sending.Unlock()
+		put.flush() // others send meanwhile
+	}()
 	if err := l.Err(); err != nil {
 		return err
 	}
-	defer l.put.flush()
 	pass, answer, err := l.guard.Inbound(msg)
 	switch {
 	case err != nil:

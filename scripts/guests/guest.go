@@ -34,13 +34,16 @@ var habits = []struct {
 }
 
 // beGuest works until stdin ends.
-func beGuest(state, address string) error {
+func beGuest(state, address, only string) error {
 	pem := filepath.Join(state, "identity.pem")
 	identity, err := tls.LoadX509KeyPair(pem, pem)
 	if err != nil {
 		return err
 	}
 	for _, h := range habits {
+		if !strings.Contains(h.name, only) {
+			continue
+		}
 		for range h.sessions {
 			go func() {
 				for {

@@ -34,17 +34,18 @@ const (
 func main() {
 	seconds := flag.Float64("seconds", 60, "how long the guest works")
 	tags := flag.String("tags", "", "build tags of dconn")
+	only := flag.String("only", "", "do only what this `HABIT` says, and revoke nobody")
 	child := flag.String("guest", "", "be the guest with this state directory, at this address (internal)")
 	address := flag.String("address", "", "of the daemon, for -guest (internal)")
 	flag.Parse()
 	if *child != "" {
-		if err := beGuest(*child, *address); err != nil {
+		if err := beGuest(*child, *address, *only); err != nil {
 			fmt.Fprintln(os.Stderr, "guest:", err)
 			os.Exit(1)
 		}
 		return
 	}
 	rig.Main("guests", *tags, func(ctx context.Context, r *rig.Rig) error {
-		return run(ctx, r, time.Duration(*seconds*float64(time.Second)))
+		return run(ctx, r, time.Duration(*seconds*float64(time.Second)), *only)
 	})
 }

@@ -28,11 +28,12 @@ type house struct {
 	*rig.Rig
 
 	dconn, address string
+	only           string // of the guest's habits
 	daemon         *exec.Cmd
 }
 
-func run(ctx context.Context, r *rig.Rig, while time.Duration) error {
-	h := &house{Rig: r, dconn: filepath.Join(r.Dir, "dconn")}
+func run(ctx context.Context, r *rig.Rig, while time.Duration, only string) error {
+	h := &house{Rig: r, only: only, dconn: filepath.Join(r.Dir, "dconn")}
 	if err := h.open(ctx); err != nil {
 		return err
 	}
@@ -51,6 +52,9 @@ func run(ctx context.Context, r *rig.Rig, while time.Duration) error {
 	left, err := h.settled(ctx, idle)
 	if err != nil {
 		return err
+	}
+	if only != "" {
+		return report(quiet, idle, []outcome{{worst, left}})
 	}
 	revoked, err := h.phase(ctx, "the guest is revoked", max(while/6, 8*time.Second), h.revoked)
 	if err != nil {
@@ -205,7 +209,7 @@ func (h *house) guest(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	guest := exec.CommandContext(ctx, self, "-guest", h.state("guest"), "-address", h.address)
+	guest := exec.CommandContext(ctx, self, "-guest", h.state("guest"), "-address", h.address, "-only", h.only)
 	in, err := guest.StdinPipe()
 	if err != nil {
 		return nil, err
