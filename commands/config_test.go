@@ -100,7 +100,7 @@ func TestEveryFlagIsASetting(t *testing.T) {
 			text, shown := sample(t, f)
 			one := "DCONN_" + strings.ToUpper(strings.ReplaceAll(strings.Join(append(words, f.Name), "_"), "-", "_"))
 			all := "DCONN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			only := slices.Contains([]string{"input", "kwarg", "ready-fd", "expires", "address", "no-announce", "clear"}, f.Name) ||
+			only := slices.Contains([]string{"input", "kwarg", "ready-fd", "expires", "address", "no-announce", "clear", "inside"}, f.Name) ||
 				words[0] == "pair" && slices.Contains([]string{"name", "code-file", "reset"}, f.Name)
 			if only {
 				shown = f.DefValue

@@ -138,11 +138,12 @@ func (p *play) callable() string {
 	return drawn(p, playedProcedures)
 }
 
-// callMore goes on with a progressive call whose callee still has the procedure:
-// else nexus looks for another one (dealer.go:634).
+// callMore goes on with a progressive call whose callee still has the procedure, and
+// by no pattern: else nexus may find another one (dealer.go:634).
 func (p *play) callMore(by int) *operation {
 	for _, c := range p.actors[by].calls {
-		if !c.more || c.canceled != "" || c.callee == nil || c.callee.left || !slices.Contains(c.callee.regs, c.reg) {
+		if !c.more || c.canceled != "" || c.callee == nil || c.callee.left || !slices.Contains(c.callee.regs, c.reg) ||
+			p.routers[0].patterns[c.reg].match != session.Exact {
 			continue
 		}
 		options := wamp.Dict{}

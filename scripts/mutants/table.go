@@ -101,7 +101,7 @@ var mutants = []mutant{
 	},
 	{
 		"a call is authorised", "router/requests.go",
-		"	if err := g.rights.check(m); err != nil {\n		return nil, refuse(", "	if err := g.rights.check(m); err != nil && m == nil {\n		return nil, refuse(",
+		"	if err := g.rights.check(m); err != nil {\n		return nil, refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())\n	}\n	if wire.IsMeta(", "	if err := g.rights.check(m); err != nil && m == nil {\n		return nil, refuse(m, m.Request, wire.ErrNotAuthorized, err.Error())\n	}\n	if wire.IsMeta(",
 		"./router", "TestDeviceCallsSession|TestLoweredRights",
 	},
 	{
@@ -111,7 +111,7 @@ var mutants = []mutant{
 	},
 	{
 		"a callee cannot speak for the router", "router/dealer/answer.go",
-		"	if !s.trusted && !c.mayFailWith(m.Error) {", "	if s.trusted && !c.mayFailWith(m.Error) {",
+		"	if !s.Trusted && !c.mayFailWith(m.Error) {", "	if s.Trusted && !c.mayFailWith(m.Error) {",
 		"./router", "TestCalleeErrors",
 	},
 	{
