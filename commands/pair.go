@@ -178,7 +178,7 @@ func runPairThere(ctx context.Context, o *pairOptions) error {
 	}
 	byHand := len(o.at) > 0
 	if !byHand {
-		if o.at, err = o.lookUp(ctx, home); err != nil {
+		if o.at, err = o.lookUp(ctx); err != nil {
 			return err
 		}
 	}
