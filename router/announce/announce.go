@@ -205,7 +205,7 @@ func (a *Announcer) Rename(name string) {
 	a.order(func() {
 		if name = CleanName(name); name != a.name.wanted {
 			a.farewell()
-			a.name = naming{wanted: name, host: a.name.host, clashes: a.name.clashes, turn: a.name.turn + 1}
+			a.name = naming{wanted: name, host: a.name.host, clashes: a.name.clashes}
 			a.restart(0)
 			a.tell()
 		}
@@ -302,9 +302,5 @@ func (a *Announcer) visit(l mdns.Link) error {
 	}
 	a.places[l.Place] = p
 	a.begin(p, 0)
-	if !a.name.wished() { // another network, it may be, where they are free
-		a.name.tries = 0
-		a.reclaimLater()
-	}
 	return nil
 }

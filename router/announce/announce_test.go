@@ -70,9 +70,7 @@ func begin(t *testing.T, opts Options, links ...mdns.Link) (*Announcer, *wires) 
 	if opts.ID == "" {
 		opts.ID = testID
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
+	opts.Log = slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(t.Context())
 	a, err := start(ctx, stop, opts, network{
 		links: func() ([]mdns.Link, error) {

@@ -47,7 +47,8 @@ func (a *Announcer) reply(p *place, in mdns.Packet, k kinds, questions []dns.Que
 	if !legacy && p.stale(k) {
 		return k
 	}
-	if !a.budget.take() {
+	// whoever is not of this network would be sent what he never asked for
+	if !p.link.Local(in.From.Addr()) || !a.budget.take() {
 		return 0
 	}
 	m := p.records.reply(k)

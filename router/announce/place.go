@@ -23,7 +23,6 @@ type place struct {
 	settled   bool     // nobody else has our names
 	contested conflict // somebody has
 	beaten    bool     // by one who probes as well
-	wished    *records // with the names that were asked for, while it is found out whether they are free
 
 	sent [8]time.Time // when each kind was last sent to all
 	due  kinds        // what an answer to all will have
@@ -42,14 +41,6 @@ const (
 	defendAfter = 250 * time.Millisecond
 )
 
-// When it is found out whether the names that were asked for are free again: whoever
-// takes them now and then makes us change ours once in reclaimMost.
-const (
-	reclaimAfter = time.Minute      // after they were lost; then twice as long each time
-	reclaimMost  = 16 * time.Minute // at most
-	heldLong     = time.Hour        // which makes it as if they had never been lost
-)
-
 // announcements are when the records are sent once they are settled.
 var announcements = []time.Duration{0, time.Second, 2 * time.Second}
 
@@ -61,15 +52,7 @@ type naming struct {
 	hosts   int // the same for the host name
 	clashes []time.Time
 	all     int
-
-	turn     int       // of the wait for the names that were asked for; those of an older one are void
-	tries    int       // to have them again
-	regained time.Time // when the last succeeded
-	taken    conflict  // which of them somebody was heard to have, meanwhile
 }
-
-// wished reports whether the names are those that were asked for.
-func (n *naming) wished() bool { return n.number == 0 && n.hosts == 0 }
 
 func (n *naming) instance() string {
 	if n.number == 0 {
@@ -92,9 +75,6 @@ const maxNumber = 999
 // long to wait: an attacker, or two machines gone wrong, must not make us flood
 // the network (section 8.1).
 func (n *naming) next(c conflict) time.Duration {
-	if n.wished() && time.Since(n.regained) >= heldLong {
-		n.tries = 0
-	}
 	if c.name {
 		n.number = max(2, (n.number+1)%maxNumber)
 	}
@@ -176,88 +156,9 @@ func (a *Announcer) rename(c conflict) {
 	a.farewell() // where nobody has contested it
 	wait := a.name.next(c)
 	a.restart(wait)
-	a.reclaimLater()
 	if now := a.name.instance(); now != before {
 		a.opts.Log.Warn("another machine has this name", "name", before, "announced as", now)
 		a.tell()
-	}
-}
-
-// reclaimLater has the names that were asked for looked after when some time has gone
-// by: whoever had them may be gone, or have said so once only.
-func (a *Announcer) reclaimLater() {
-	n := &a.name
-	n.turn++
-	turn := n.turn
-	a.agenda.after(min(reclaimAfter<<min(n.tries, 10), reclaimMost), func() {
-		if a.name.turn == turn && !a.name.wished() {
-			a.name.tries++
-			a.reclaim(turn)
-		}
-	})
-}
-
-// reclaim asks who has the names that were asked for, as often as a probe does, and
-// takes them if nobody says so.
-func (a *Announcer) reclaim(turn int) {
-	a.name.taken = conflict{}
-	wished := a.said
-	wished.name, wished.host = a.name.wanted, a.name.host
-	for _, p := range a.places {
-		p.wished, _ = newRecords(wished, p.link) // whose names were good before
-	}
-	for n := range probes {
-		a.agenda.after(time.Duration(n)*probeWait, func() {
-			if a.name.turn == turn {
-				a.askWished()
-			}
-		})
-	}
-	a.agenda.after(probes*probeWait, func() {
-		for _, p := range a.places {
-			p.wished = nil
-		}
-		if a.name.turn == turn {
-			a.regain()
-		}
-	})
-}
-
-// askWished asks on each link who has the names that were asked for.
-func (a *Announcer) askWished() {
-	for _, p := range a.places {
-		switch {
-		case p.wished == nil: // it came meanwhile
-		case p.settled:
-			_ = p.socket.Send(p.wished.who())
-		default: // it is busy with another conflict
-			a.name.taken = conflict{true, true}
-		}
-	}
-}
-
-// regain takes the names that were asked for, as far as they are free.
-func (a *Announcer) regain() {
-	n := &a.name
-	before := n.instance()
-	free := conflict{name: n.number != 0 && !n.taken.name, host: n.hosts != 0 && !n.taken.host}
-	if free != (conflict{}) {
-		a.farewell()
-		if free.name {
-			n.number = 0
-		}
-		if free.host {
-			n.hosts = 0
-		}
-		n.regained = time.Now()
-		a.restart(0)
-	}
-	if now := n.instance(); now != before {
-		a.opts.Log.Info("the name is free again", "name", now, "announced before as", before)
-		a.tell()
-	}
-	if !n.wished() {
-		a.reclaimLater()
 	}
 }
 
@@ -348,7 +249,6 @@ func (a *Announcer) receive(in mdns.Packet) {
 	p := a.places[in.Place]
 	switch {
 	case p == nil: // it went meanwhile
-	case !p.link.Local(in.From.Addr()): // nobody of another network has a say here, or is answered (section 11)
 	case !in.Msg.Response:
 		a.answer(p, in)
 	case in.From.Port() == mdns.Number:
@@ -358,13 +258,7 @@ func (a *Announcer) receive(in mdns.Packet) {
 
 // compare looks whether an answer of somebody contests our names.
 func (a *Announcer) compare(p *place, m *dns.Msg) {
-	said := slices.Concat(m.Answer, m.Extra)
-	if p.wished != nil {
-		taken := p.wished.contested(said, a.ours)
-		a.name.taken.name = a.name.taken.name || taken.name
-		a.name.taken.host = a.name.taken.host || taken.host
-	}
-	c := p.records.contested(said, a.ours)
+	c := p.records.contested(slices.Concat(m.Answer, m.Extra), a.ours)
 	if c == (conflict{}) {
 		return
 	}

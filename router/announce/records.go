@@ -220,14 +220,7 @@ func (r *records) goodbye() *dns.Msg {
 // probe asks whether anybody has these names, and says what we would put there
 // (section 8.1).
 func (r *records) probe() *dns.Msg {
-	m := r.who()
-	m.Ns = slices.Concat(r.of[kindServer], r.of[kindText])
-	return m
-}
-
-// who asks whether anybody has these names.
-func (r *records) who() *dns.Msg {
-	m := &dns.Msg{}
+	m := &dns.Msg{Ns: slices.Concat(r.of[kindServer], r.of[kindText])}
 	for _, name := range []string{r.instance, r.host} {
 		m.Question = append(m.Question, dns.Question{Name: name, Qtype: dns.TypeANY, Qclass: dns.ClassINET})
 	}
