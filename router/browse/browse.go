@@ -30,15 +30,11 @@ type Machine struct {
 	Latency   time.Duration // from the question to its answer; 0 if it was not asked
 }
 
-// Key tells machines apart: of two that announce one name and one id, one at least
-// is not what it says.
-type Key struct {
-	ID, Instance string
-	Port         uint16
-}
+// Key tells machines apart.
+type Key struct{ ID, Instance string }
 
 // Key is what the machine is told from others by.
-func (m Machine) Key() Key { return Key{m.ID, m.Instance, m.Port} }
+func (m Machine) Key() Key { return Key{m.ID, m.Instance} }
 
 // HostPorts are where the machine says that it serves, HOST:PORT.
 func (m Machine) HostPorts() []string {
@@ -90,9 +86,8 @@ const (
 
 // How often what is known is looked through: when nothing comes, and at most.
 const (
-	pulse      = 250 * time.Millisecond
-	breath     = 10 * time.Millisecond
-	sweepEvery = 50 * time.Millisecond // for what has expired
+	pulse  = 250 * time.Millisecond
+	breath = 10 * time.Millisecond
 )
 
 // socket is how a Browser speaks on a link.
@@ -106,7 +101,6 @@ type network struct {
 	links   func() ([]mdns.Link, error)
 	listen  func(mdns.Link, chan<- mdns.Packet) (socket, error)
 	ask     func(mdns.Link, chan<- mdns.Packet) (socket, error)
-	own     func() (map[netip.Addr]bool, error)
 	changed <-chan struct{}
 }
 
@@ -124,7 +118,6 @@ func Browse(ctx context.Context, each func(Event) bool) (Stats, error) {
 		links:   mdns.Links,
 		listen:  func(l mdns.Link, p chan<- mdns.Packet) (socket, error) { return mdns.Listen(l, p) },
 		ask:     func(l mdns.Link, p chan<- mdns.Packet) (socket, error) { return mdns.Ask(l, p) },
-		own:     mdns.Own,
 		changed: changed,
 	})
 }
@@ -147,13 +140,10 @@ type browser struct {
 	network network
 	packets chan mdns.Packet
 	places  map[mdns.Place]*place
-	own     map[netip.Addr]bool // addresses of this machine
-	asks    asks
 	id      uint16 // of what is asked from sockets that do not listen
 	cache   *cache
 	report  *report
 	passed  time.Time // when what is known was last looked through
-	swept   time.Time // the same for what has expired
 	failed  []string
 }
 
@@ -191,10 +181,7 @@ func (b *browser) run(ctx context.Context) error {
 		}
 		b.passed = now
 		b.question(now)
-		if now.Sub(b.swept) >= sweepEvery {
-			b.swept = now
-			b.cache.sweep(now, b.report.touch)
-		}
+		b.cache.sweep(now, b.report.touch)
 		b.resolve(now)
 		b.report.flush(now, b.machines)
 		tick.Reset(b.rest(now))
@@ -232,14 +219,7 @@ func (b *browser) receive(in mdns.Packet) {
 	if latency > first { // it was not us who asked
 		latency = 0
 	}
-	b.cache.learn(in, b.counts(p.link, in.From.Addr()), now, latency, b.report.touch)
-}
-
-// counts says which addresses count when somebody announces them on a link: those of
-// that link only, or else anybody could have us connect to where he cannot himself.
-// An address of this machine counts if it is this machine that announces it.
-func (b *browser) counts(l mdns.Link, from netip.Addr) func(netip.Addr) bool {
-	return func(a netip.Addr) bool { return usable(a) && l.Local(a) && (!b.own[a] || b.own[from]) }
+	b.cache.learn(in, now, latency, b.report.touch)
 }
 
 // relink follows the links that there are. It fails if there is none to use.
@@ -248,9 +228,6 @@ func (b *browser) relink() error {
 	if err != nil {
 		links = nil
 	}
-	if own, err := b.network.own(); err == nil {
-		b.own = own
-	}
 	there := map[mdns.Place]bool{}
 	b.failed = nil
 	for _, l := range links {
@@ -258,9 +235,8 @@ func (b *browser) relink() error {
 		if p := b.places[l.Place]; p != nil {
 			if !slices.Equal(p.link.Prefixes, l.Prefixes) { // another network, it may be
 				p.wait, p.next = soon, time.Now()
-				p.link = l
-				b.cache.confine(l.Place, func(from, a netip.Addr) bool { return b.counts(l, from)(a) }, b.report.touch)
 			}
+			p.link = l
 			continue
 		}
 		if p := b.open(l); p != nil {

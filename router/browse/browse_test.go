@@ -65,7 +65,7 @@ func (p plug) Close() {}
 func link(index int, family mdns.Family) mdns.Link {
 	return mdns.Link{
 		Place: mdns.Place{Index: index, Family: family}, Name: fmt.Sprintf("e%d", index),
-		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64"), netip.MustParsePrefix("fe80::1/64")},
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fe80::1/64")},
 	}
 }
 
@@ -102,21 +102,10 @@ func (s *scene) start(long time.Duration) {
 				}
 				return s.links, nil
 			},
-			listen: socketOf(false), ask: socketOf(true), changed: s.changed, own: s.own,
+			listen: socketOf(false), ask: socketOf(true), changed: s.changed,
 		})
 	}()
 	synctest.Wait()
-}
-
-// own are the addresses of the links, and one of the loopback.
-func (s *scene) own() (map[netip.Addr]bool, error) {
-	own := map[netip.Addr]bool{netip.MustParseAddr("10.0.0.200"): true}
-	for _, l := range s.links {
-		for _, p := range l.Prefixes {
-			own[p.Addr()] = true
-		}
-	}
-	return own, nil
 }
 
 func (s *scene) end() {
@@ -127,38 +116,31 @@ func (s *scene) end() {
 // hear has the browser hear records, in presentation form, on a link.
 func (s *scene) hear(at mdns.Place, records ...string) {
 	s.t.Helper()
-	from := "10.0.0.9"
-	if at.Family == mdns.IPv6 {
-		from = "fe80::9"
-	}
-	s.hearFrom(from, at, records...)
-}
-
-// hearFrom is hear, of a certain machine.
-func (s *scene) hearFrom(from string, at mdns.Place, records ...string) {
-	s.t.Helper()
-	m := answerOf(s.t, records...)
-	b, err := m.Pack()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if got := mdns.Parse(b); got != nil {
-		s.packets <- mdns.Packet{Place: at, From: netip.AddrPortFrom(netip.MustParseAddr(from), mdns.Number), Msg: got}
-	}
-	synctest.Wait()
-}
-
-func answerOf(t *testing.T, records ...string) *dns.Msg {
-	t.Helper()
 	m := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, Authoritative: true}, Compress: true}
 	for _, text := range records {
 		rr, err := dns.NewRR(text)
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		m.Answer = append(m.Answer, rr)
 	}
-	return m
+	s.hearMessage(at, m)
+}
+
+func (s *scene) hearMessage(at mdns.Place, m *dns.Msg) {
+	s.t.Helper()
+	b, err := m.Pack()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	from := "10.0.0.9:5353"
+	if at.Family == mdns.IPv6 {
+		from = "[fe80::9]:5353"
+	}
+	if got := mdns.Parse(b); got != nil {
+		s.packets <- mdns.Packet{Place: at, From: netip.MustParseAddrPort(from), Msg: got}
+	}
+	synctest.Wait()
 }
 
 // told are the events since it was last asked, as one line each.
@@ -382,7 +364,7 @@ func TestChanges(t *testing.T) {
 		s.hear(v4, `pi._deskconn._tcp.local. 4500 IN TXT "id=`+id+`" "p=1"`)
 		s.expect(`changed "pi" ABCDEFGHIJKLM [10.0.0.9] 5020 true`)
 		s.hear(v4, "pi._deskconn._tcp.local. 120 IN SRV 0 0 5021 pi.local.")
-		s.expect(`gone "pi" ABCDEFGHIJKLM [10.0.0.9] 5020 true`, `found "pi" ABCDEFGHIJKLM [10.0.0.9] 5021 true`)
+		s.expect(`changed "pi" ABCDEFGHIJKLM [10.0.0.9] 5021 true`)
 		// another id is another machine
 		s.hear(v4, `pi._deskconn._tcp.local. 4500 IN TXT "id=QQQQQQQ" "p=0"`)
 		s.expect(`gone "pi" ABCDEFGHIJKLM [10.0.0.9] 5021 true`, `found "pi" QQQQQQQ [10.0.0.9] 5021 false`)
@@ -483,7 +465,7 @@ func TestMovingInstance(t *testing.T) {
 			&dns.SRV{Hdr: dns.RR_Header{Name: "pi._deskconn._tcp.local.", Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: 120}, Port: 1, Target: target},
 			&dns.A{Hdr: dns.RR_Header{Name: target, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 120}, A: []byte{10, 0, 0, 1}},
 		}}
-		c.learn(mdns.Packet{Place: v4, Msg: m}, usable, now, 0, func(string) {})
+		c.learn(mdns.Packet{Place: v4, Msg: m}, now, 0, func(string) {})
 		c.sweep(now, func(string) {})
 	}
 	if len(c.services) != 1 || len(c.hosts) != 1 {

@@ -20,25 +20,15 @@ const (
 	maxBeyond    = 1 << 16 // instances that are counted only
 	maxAddresses = 16      // of a host on a link
 	maxAsked     = 3       // times that something missing is asked for
-	maxClaims    = 4       // machines of a link that announce one instance
 )
 
-// doubtFor is how long an instance that somebody else announces as well has to say
-// that it is still there: a machine that has another address now is not, one that is
-// impersonated is.
-const doubtFor = 3 * time.Second
-
-// key is a name on a link, as one machine there has announced it: nobody's records
-// replace those of another.
+// key is a name on a link.
 type key struct {
 	at   mdns.Place
 	name string // by mdns.Key
-	from netip.Addr
 }
 
-func keyOf(in mdns.Packet, name string) key { return key{in.Place, mdns.Key(name), in.From.Addr()} }
-
-// entry is what a machine of a link has told of an instance.
+// entry is what a link has told of an instance.
 type entry struct {
 	label   string // the instance
 	name    string // its whole name
@@ -56,9 +46,8 @@ type entry struct {
 	pointed  time.Time // the end of its PTR record
 	pointTTL time.Duration
 
-	asked   int       // times that what is missing was asked for
-	again   time.Time // when that is due
-	doubted time.Time // the end, unless it is heard of again; zero if nobody else announces it
+	asked int       // times that what is missing was asked for
+	again time.Time // when that is due
 }
 
 func (s *entry) complete() bool { return s.target != "" && s.port != 0 && s.texted }
@@ -71,17 +60,16 @@ type address struct{ seen, expires time.Time }
 // cache is what was heard, on every link.
 type cache struct {
 	services map[key]*entry
-	names    map[string][]key // of instances, with who announces them
-	hosts    map[key]*host    // those that instances are on
+	names    map[string]int // of instances, with the number of links that have them
+	hosts    map[key]*host  // those that instances are on
 	beyond   map[uint64]bool
 	seed     maphash.Seed
-	untidy   bool      // there may be hosts that nothing is on
-	doubted  time.Time // when hosts were
+	untidy   bool // there may be hosts that nothing is on
 }
 
 func newCache() *cache {
 	return &cache{
-		services: map[key]*entry{}, names: map[string][]key{}, hosts: map[key]*host{},
+		services: map[key]*entry{}, names: map[string]int{}, hosts: map[key]*host{},
 		beyond: map[uint64]bool{}, seed: maphash.MakeSeed(),
 	}
 }
@@ -92,9 +80,8 @@ func (c *cache) empty() bool { return len(c.services) == 0 }
 // changed.
 type touch func(name string)
 
-// learn takes in an answer, and the addresses in it that count. Records that a probe
-// proposes (Ns) are nobody's yet.
-func (c *cache) learn(in mdns.Packet, counts func(netip.Addr) bool, now time.Time, latency time.Duration, changed touch) {
+// learn takes in an answer. Records that a probe proposes (Ns) are nobody's yet.
+func (c *cache) learn(in mdns.Packet, now time.Time, latency time.Duration, changed touch) {
 	records := slices.Concat(in.Msg.Answer, in.Msg.Extra)
 	for _, rr := range records {
 		if rr.Header().Class != dns.ClassINET {
@@ -109,7 +96,7 @@ func (c *cache) learn(in mdns.Packet, counts func(netip.Addr) bool, now time.Tim
 			c.serve(in, rr, now, latency, changed)
 		}
 	}
-	hosts, strange := map[heard]bool{}, map[string]bool{}
+	hosts := map[heard]bool{}
 	for _, rr := range records {
 		if rr.Header().Class != dns.ClassINET {
 			continue
@@ -118,73 +105,39 @@ func (c *cache) learn(in mdns.Packet, counts func(netip.Addr) bool, now time.Tim
 		case *dns.TXT:
 			c.text(in, rr, now, changed)
 		case *dns.A:
-			c.locate(in, &rr.Hdr, rr.A, counts, now, hosts, strange)
+			c.locate(in.Place, &rr.Hdr, rr.A, now, hosts)
 		case *dns.AAAA:
-			c.locate(in, &rr.Hdr, rr.AAAA, counts, now, hosts, strange)
+			c.locate(in.Place, &rr.Hdr, rr.AAAA, now, hosts)
 		}
 	}
 	c.replace(hosts, now, changed)
-	c.doubtHosts(in.Place, strange, now)
 }
 
 // instance is the entry of an instance, a new one if need be, nil if there are
 // too many or it is of another service.
-func (c *cache) instance(in mdns.Packet, name string, latency time.Duration, changed touch) *entry {
-	k := keyOf(in, name)
+func (c *cache) instance(in mdns.Packet, name string, latency time.Duration) *entry {
+	k := key{in.Place, mdns.Key(name)}
 	if s := c.services[k]; s != nil {
 		return s
 	}
 	if !strings.HasSuffix(k.name, "."+service) || mdns.Label(name) == "" {
 		return nil
 	}
-	if len(c.names[k.name]) == 0 && len(c.names) >= MaxMachines {
+	if c.names[k.name] == 0 && len(c.names) >= MaxMachines {
 		if len(c.beyond) < maxBeyond {
 			c.beyond[maphash.String(c.seed, k.name)] = true
 		}
 		return nil
 	}
-	if oldest, many := c.claims(k); many >= maxClaims {
-		c.forget(oldest, changed)
-	}
 	s := &entry{label: mdns.Label(name), name: name, latency: latency}
 	c.services[k] = s
-	c.names[k.name] = append(c.names[k.name], k)
+	c.names[k.name]++
 	return s
-}
-
-// claims counts who announces an instance on a link, and finds the one that was
-// heard of least lately.
-func (c *cache) claims(k key) (oldest key, many int) {
-	for _, other := range c.names[k.name] {
-		if other.at != k.at {
-			continue
-		}
-		if many++; many == 1 || c.services[other].seen.Before(c.services[oldest].seen) {
-			oldest = other
-		}
-	}
-	return oldest, many
-}
-
-// doubtOthers has those who announce the same instance say it again, for one of them
-// has just been heard of.
-func (c *cache) doubtOthers(k key, now time.Time) {
-	for _, other := range c.names[k.name] {
-		if other.at == k.at && other.from != k.from {
-			c.services[other].doubt(now)
-		}
-	}
-}
-
-func (s *entry) doubt(now time.Time) {
-	if s.doubted.IsZero() && now.Sub(s.seen) > time.Second {
-		s.doubted, s.again = now.Add(doubtFor), now
-	}
 }
 
 // point takes in that an instance is there, or says goodbye.
 func (c *cache) point(in mdns.Packet, rr *dns.PTR, now time.Time, latency time.Duration, changed touch) {
-	k := keyOf(in, rr.Ptr)
+	k := key{in.Place, mdns.Key(rr.Ptr)}
 	if rr.Hdr.Ttl == 0 {
 		if s := c.services[k]; s != nil { // a second, in which another may object (section 10.1)
 			s.expires = now.Add(time.Second)
@@ -192,7 +145,7 @@ func (c *cache) point(in mdns.Packet, rr *dns.PTR, now time.Time, latency time.D
 		}
 		return
 	}
-	s := c.instance(in, rr.Ptr, latency, changed)
+	s := c.instance(in, rr.Ptr, latency)
 	if s == nil {
 		return
 	}
@@ -221,11 +174,11 @@ func (c *cache) serve(in mdns.Packet, rr *dns.SRV, now time.Time, latency time.D
 	if rr.Hdr.Ttl == 0 {
 		return
 	}
-	s := c.instance(in, rr.Hdr.Name, latency, changed)
+	s := c.instance(in, rr.Hdr.Name, latency)
 	if s == nil {
 		return
 	}
-	k := keyOf(in, rr.Hdr.Name)
+	k := key{in.Place, mdns.Key(rr.Hdr.Name)}
 	if s.target == "" {
 		s.again = now // for its addresses, if they are not here
 	} else if !strings.EqualFold(s.target, rr.Target) {
@@ -233,9 +186,7 @@ func (c *cache) serve(in mdns.Packet, rr *dns.SRV, now time.Time, latency time.D
 	}
 	s.target, s.host, s.port = rr.Target, mdns.Key(rr.Target), rr.Port
 	s.live(now, seconds(rr.Hdr.Ttl))
-	s.doubted = time.Time{}
-	c.doubtOthers(k, now)
-	if h := keyOf(in, s.host); c.hosts[h] == nil {
+	if h := (key{in.Place, s.host}); c.hosts[h] == nil {
 		c.hosts[h] = &host{map[netip.Addr]*address{}}
 	}
 	changed(k.name)
@@ -243,7 +194,7 @@ func (c *cache) serve(in mdns.Packet, rr *dns.SRV, now time.Time, latency time.D
 
 // text takes in what an instance says about itself.
 func (c *cache) text(in mdns.Packet, rr *dns.TXT, now time.Time, changed touch) {
-	k := keyOf(in, rr.Hdr.Name)
+	k := key{in.Place, mdns.Key(rr.Hdr.Name)}
 	s := c.services[k]
 	if s == nil || rr.Hdr.Ttl == 0 {
 		return
@@ -266,17 +217,12 @@ func (c *cache) text(in mdns.Packet, rr *dns.TXT, now time.Time, changed touch) 
 }
 
 // locate takes in an address of a host; hosts then has that, and whether the
-// address is new, or strange has the name of the host, if nothing that this machine
-// has announced is on it.
-func (c *cache) locate(in mdns.Packet, hdr *dns.RR_Header, ip []byte, counts func(netip.Addr) bool, now time.Time, hosts map[heard]bool, strange map[string]bool) {
-	k := keyOf(in, hdr.Name)
+// address is new.
+func (c *cache) locate(at mdns.Place, hdr *dns.RR_Header, ip []byte, now time.Time, hosts map[heard]bool) {
+	k := key{at, mdns.Key(hdr.Name)}
 	h := c.hosts[k]
 	a, ok := netip.AddrFromSlice(ip)
-	switch {
-	case !ok || !counts(a):
-		return
-	case h == nil:
-		strange[k.name] = strange[k.name] || hdr.Ttl > 0
+	if h == nil || !ok || !usable(a) {
 		return
 	}
 	one := heard{k, a.Is4()}
@@ -291,21 +237,6 @@ func (c *cache) locate(in mdns.Packet, hdr *dns.RR_Header, ip []byte, counts fun
 	case hdr.Ttl > 0 && len(h.addresses) < maxAddresses:
 		h.addresses[a] = &address{now, now.Add(seconds(hdr.Ttl))}
 		hosts[one] = true
-	}
-}
-
-// doubtHosts asks again for what is on hosts of which somebody else has said an
-// address: he may be the host itself, which has another one now. It does so ten times
-// a second at most.
-func (c *cache) doubtHosts(at mdns.Place, strange map[string]bool, now time.Time) {
-	if len(strange) == 0 || now.Sub(c.doubted) < 100*time.Millisecond {
-		return
-	}
-	c.doubted = now
-	for k, s := range c.services {
-		if k.at == at && strange[s.host] {
-			s.doubt(now)
-		}
 	}
 }
 
@@ -336,31 +267,17 @@ func (c *cache) replace(hosts map[heard]bool, now time.Time, changed touch) {
 		return
 	}
 	for k, s := range c.services {
-		host := key{k.at, s.host, k.from}
+		host := key{k.at, s.host}
 		if hosts[heard{host, true}] || hosts[heard{host, false}] {
 			changed(k.name)
 		}
 	}
 }
 
-// addresses are those of the host of an instance.
-func (c *cache) addresses(k key, s *entry) []netip.Addr {
-	if h := c.hosts[key{k.at, s.host, k.from}]; h != nil {
+// addresses are those of a host on a link.
+func (c *cache) addresses(at mdns.Place, name string) []netip.Addr {
+	if h := c.hosts[key{at, name}]; h != nil {
 		return slices.Collect(maps.Keys(h.addresses))
 	}
 	return nil
-}
-
-// confine forgets the addresses of a link that do not count any more.
-func (c *cache) confine(at mdns.Place, counts func(from, a netip.Addr) bool, changed touch) {
-	fewer := map[key]bool{}
-	for k, h := range c.hosts {
-		for a := range h.addresses {
-			if k.at == at && !counts(k.from, a) {
-				delete(h.addresses, a)
-				fewer[k] = true
-			}
-		}
-	}
-	c.tidy(fewer, changed)
 }

@@ -1,7 +1,6 @@
 package browse
 
 import (
-	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -12,7 +11,7 @@ import (
 // sweep forgets what was not heard of again.
 func (c *cache) sweep(now time.Time, changed touch) {
 	for k, s := range c.services {
-		if !now.Before(s.expires) || !s.doubted.IsZero() && !now.Before(s.doubted) {
+		if !now.Before(s.expires) {
 			c.forget(k, changed)
 		}
 	}
@@ -36,7 +35,7 @@ func (c *cache) tidy(fewer map[key]bool, changed touch) {
 	c.untidy = false
 	used := map[key]bool{}
 	for k, s := range c.services {
-		host := key{k.at, s.host, k.from}
+		host := key{k.at, s.host}
 		used[host] = true
 		if fewer[host] {
 			changed(k.name)
@@ -52,8 +51,7 @@ func (c *cache) tidy(fewer map[key]bool, changed touch) {
 func (c *cache) forget(k key, changed touch) {
 	delete(c.services, k)
 	c.untidy = true
-	rest := slices.DeleteFunc(c.names[k.name], func(other key) bool { return other == k })
-	if c.names[k.name] = rest; len(rest) == 0 {
+	if c.names[k.name]--; c.names[k.name] == 0 {
 		delete(c.names, k.name)
 	}
 	changed(k.name)
@@ -94,27 +92,10 @@ type want struct {
 }
 
 // wants are what is missing of instances, and what expires soon: that is asked
-// for at 80 % of its time, and again (section 5.2). Those that are in doubt are
-// asked for in the hearing of all. It is about so many instances at most.
-func (c *cache) wants(now time.Time, most int) map[mdns.Place]*want {
+// for at 80 % of its time, and again (section 5.2).
+func (c *cache) wants(now time.Time) map[mdns.Place]*want {
 	wants := map[mdns.Place]*want{}
-	on := func(at mdns.Place) *want {
-		if wants[at] == nil {
-			wants[at] = &want{}
-		}
-		most--
-		return wants[at]
-	}
 	for k, s := range c.services {
-		if most <= 0 {
-			break
-		}
-		if !s.doubted.IsZero() && !now.Before(s.again) {
-			w := on(k.at)
-			w.late = ask(w.late, s.name, dns.TypeSRV, dns.TypeTXT)
-			s.again = now.Add(time.Second)
-			continue
-		}
 		if s.asked == maxAsked || now.Before(s.again) || s.life == 0 {
 			continue
 		}
@@ -128,7 +109,11 @@ func (c *cache) wants(now time.Time, most int) map[mdns.Place]*want {
 			wait = max(wait, s.life/20)
 			questions = ask(ask(nil, s.name, dns.TypeSRV, dns.TypeTXT), s.target, dns.TypeA, dns.TypeAAAA)
 		}
-		w := on(k.at)
+		w := wants[k.at]
+		if w == nil {
+			w = &want{}
+			wants[k.at] = w
+		}
 		if s.asked == 0 && !refresh {
 			w.missing = append(w.missing, questions...)
 		} else {
@@ -145,7 +130,7 @@ func (c *cache) missing(k key, s *entry) (questions []dns.Question) {
 	if s.target == "" || !s.texted {
 		return ask(nil, s.name, dns.TypeSRV, dns.TypeTXT)
 	}
-	if h := c.hosts[key{k.at, s.host, k.from}]; h == nil || len(h.addresses) == 0 {
+	if h := c.hosts[key{k.at, s.host}]; h == nil || len(h.addresses) == 0 {
 		return ask(nil, s.target, dns.TypeA, dns.TypeAAAA)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package browse
 
 import (
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,8 +32,7 @@ func FuzzPackets(f *testing.F) {
 				continue
 			}
 			at := []mdns.Place{v4, v6}[i%2]
-			from := netip.MustParseAddrPort([]string{"10.0.0.9:5353", "10.0.0.66:5353"}[i%2])
-			b.cache.learn(mdns.Packet{Place: at, From: from, Msg: m, Asked: i == 1}, b.counts(b.places[at].link, from.Addr()), now, 0, b.report.touch)
+			b.cache.learn(mdns.Packet{Place: at, Msg: m, Asked: i == 1}, now, 0, b.report.touch)
 			now = now.Add(time.Second)
 			b.question(now)
 			b.resolve(now)

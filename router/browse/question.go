@@ -64,79 +64,55 @@ func (b *browser) send(p *place, m *dns.Msg, alone bool) {
 	p.err = s.Send(m)
 }
 
-// asks bounds the questions about single instances, of which anybody can announce as
-// many as he likes.
-type asks struct {
-	left float64
-	at   time.Time
-}
-
-const (
-	asksPerSecond = 50 // messages
-	askedAbout    = 2  // instances of a message at least: for each there are four questions at most
-)
-
 // resolve asks for what is missing of an instance, or is about to expire.
 func (b *browser) resolve(now time.Time) {
-	a := &b.asks
-	a.left, a.at = min(asksPerSecond, a.left+now.Sub(a.at).Seconds()*asksPerSecond), now
-	if a.left < 1 {
-		return
-	}
-	for at, want := range b.cache.wants(now, int(a.left)*askedAbout) {
+	for at, want := range b.cache.wants(now) {
 		p := b.places[at]
 		if p == nil {
 			continue
 		}
 		for questions := range slices.Chunk(want.missing, 10) {
 			b.send(p, &dns.Msg{Question: questions}, true)
-			a.left--
 		}
 		for questions := range slices.Chunk(want.late, 10) {
 			b.send(p, &dns.Msg{Question: questions}, false)
-			a.left--
 		}
 	}
 }
 
-// variant tells those apart that announce one instance: where links, or liars, differ.
-type variant struct {
-	id   string
-	port uint16
-}
-
-// machines are those of an instance name.
-func (b *browser) machines(name string) map[variant]Machine {
-	found, seen := map[variant]Machine{}, map[variant]time.Time{}
-	for _, k := range b.cache.names[name] {
-		p, s := b.places[k.at], b.cache.services[k]
-		addresses := b.cache.addresses(k, s)
-		if p == nil || !s.complete() || len(addresses) == 0 {
+// machines are those of an instance name, by their ids: several where links, or
+// liars, differ.
+func (b *browser) machines(name string) map[string]Machine {
+	found, seen := map[string]Machine{}, map[string]time.Time{}
+	for at, p := range b.places {
+		s := b.cache.services[key{at, name}]
+		if s == nil || !s.complete() {
 			continue
 		}
-		v := variant{s.id, s.port}
-		m := found[v]
-		if s.seen.After(seen[v]) {
-			seen[v] = s.seen
-			m.Host = mdns.Clean(strings.TrimSuffix(s.target, "."))
-			m.Pairing = s.pairing
+		m := found[s.id]
+		if s.seen.After(seen[s.id]) {
+			seen[s.id] = s.seen
+			m.Port, m.Pairing, m.Host = s.port, s.pairing, mdns.Clean(strings.TrimSuffix(s.target, "."))
 		}
-		m.ID, m.Port, m.Instance, m.Name = s.id, s.port, s.label, mdns.Clean(s.label)
+		m.ID, m.Instance, m.Name = s.id, s.label, mdns.Clean(s.label)
 		if s.latency > 0 && (m.Latency == 0 || s.latency < m.Latency) {
 			m.Latency = s.latency
 		}
-		for _, a := range addresses {
+		for _, a := range b.cache.addresses(at, s.host) {
 			if a.Is6() && a.IsLinkLocalUnicast() {
 				a = a.WithZone(p.link.Name)
 			}
 			m.Addresses = append(m.Addresses, a)
 		}
-		found[v] = m
+		found[s.id] = m
 	}
-	for v, m := range found {
+	for id, m := range found {
 		slices.SortFunc(m.Addresses, order)
 		m.Addresses = slices.Compact(m.Addresses)
-		found[v] = m
+		found[id] = m
+		if len(m.Addresses) == 0 {
+			delete(found, id)
+		}
 	}
 	return found
 }

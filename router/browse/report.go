@@ -11,9 +11,6 @@ import (
 const (
 	burst     = MaxMachines
 	perSecond = 20
-
-	maxShown = 2 * MaxMachines // names; more are told when some of them have gone
-	maxDirty = 4 * MaxMachines // names, before those are dropped that nobody was told of
 )
 
 // report tells what has changed since it was last told.
@@ -21,15 +18,15 @@ type report struct {
 	each   func(Event) bool
 	wanted bool // each has not said that it has enough
 	dirty  map[string]bool
-	shown  map[string]map[variant]Machine // by name
-	left   float64                        // events that may be told now
+	shown  map[string]map[string]Machine // by name, then by id
+	left   float64                       // events that may be told now
 	filled time.Time
 }
 
 func newReport(each func(Event) bool) *report {
 	return &report{
 		each: each, wanted: true, left: burst, filled: time.Now(),
-		dirty: map[string]bool{}, shown: map[string]map[variant]Machine{},
+		dirty: map[string]bool{}, shown: map[string]map[string]Machine{},
 	}
 }
 
@@ -37,59 +34,44 @@ func (r *report) touch(name string) { r.dirty[name] = true }
 func (r *report) waiting() bool     { return len(r.dirty) > 0 }
 
 // flush tells the events that there are; machines are those of a name.
-func (r *report) flush(now time.Time, machines func(name string) map[variant]Machine) {
+func (r *report) flush(now time.Time, machines func(name string) map[string]Machine) {
 	r.left = min(burst, r.left+now.Sub(r.filled).Seconds()*perSecond)
 	r.filled = now
-	if len(r.dirty) > maxDirty {
-		r.prune(machines)
-	}
 	if r.left < 1 {
 		return
 	}
-	crowded := len(r.shown) >= MaxMachines
-	for _, first := range []bool{!crowded, crowded} { // what is new goes before what has changed, unless that is too much
+	for _, first := range []bool{true, false} { // what is new goes before what has changed
 		for name := range r.dirty {
-			switch known := r.shown[name] != nil; {
-			case known == first, !known && len(r.shown) >= maxShown:
+			if known := r.shown[name] != nil; known == first {
 				continue
 			}
-			all := r.tell(name, machines(name))
-			if len(r.shown[name]) == 0 {
-				delete(r.shown, name)
-			}
-			if !all {
+			if !r.tell(name, machines(name)) {
 				return
 			}
 			delete(r.dirty, name)
-		}
-	}
-}
-
-// prune drops the names that came and went before anybody was told of them.
-func (r *report) prune(machines func(name string) map[variant]Machine) {
-	for name := range r.dirty {
-		if r.shown[name] == nil && len(machines(name)) == 0 {
-			delete(r.dirty, name)
+			if len(r.shown[name]) == 0 {
+				delete(r.shown, name)
+			}
 		}
 	}
 }
 
 // tell tells what is new of a name, and reports whether that was all.
-func (r *report) tell(name string, now map[variant]Machine) bool {
+func (r *report) tell(name string, now map[string]Machine) bool {
 	if r.shown[name] == nil {
-		r.shown[name] = map[variant]Machine{}
+		r.shown[name] = map[string]Machine{}
 	}
 	shown := r.shown[name]
-	for v, m := range shown {
-		if _, still := now[v]; !still {
+	for id, m := range shown {
+		if _, still := now[id]; !still {
 			if !r.event(Event{Gone, m}) {
 				return false
 			}
-			delete(shown, v)
+			delete(shown, id)
 		}
 	}
-	for v, m := range now {
-		before, was := shown[v]
+	for id, m := range now {
+		before, was := shown[id]
 		kind := Changed
 		switch {
 		case !was:
@@ -100,7 +82,7 @@ func (r *report) tell(name string, now map[variant]Machine) bool {
 		if !r.event(Event{kind, m}) {
 			return false
 		}
-		shown[v] = m
+		shown[id] = m
 	}
 	return true
 }
@@ -117,5 +99,5 @@ func (r *report) event(e Event) bool {
 
 // same reports whether nothing has changed: how fast it answered is no news.
 func same(a, b Machine) bool {
-	return a.Host == b.Host && a.Pairing == b.Pairing && slices.Equal(a.Addresses, b.Addresses)
+	return a.Host == b.Host && a.Port == b.Port && a.Pairing == b.Pairing && slices.Equal(a.Addresses, b.Addresses)
 }

@@ -102,22 +102,6 @@ func Links() ([]Link, error) {
 	return links, nil
 }
 
-// Own are all addresses of this machine, those of the loopback and of links without
-// mDNS too.
-func Own() (map[netip.Addr]bool, error) {
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("network addresses: %w", err)
-	}
-	own := map[netip.Addr]bool{}
-	for _, a := range list {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own[p.Addr()] = true
-		}
-	}
-	return own, nil
-}
-
 // unfit says why an interface is of no use, "" if it is.
 func unfit(i net.Interface, prefixes []netip.Prefix) string {
 	switch {
