@@ -89,11 +89,8 @@ func (l DeviceLimits) holdings(limit, whose string, times int, whole holdings) h
 // holdingsOf are those of a paired device. They stay when it leaves: it may come back
 // before all that it held was given back.
 func (r *Router) holdingsOf(device trust.ID) holdings {
-	if device == (trust.ID{}) {
+	if _, known := r.devices.find(device); !known { // it is no device's, or is refused
 		return holdings{backlog: r.opts.Transport.Backlog}
-	}
-	if _, known := r.devices.find(device); !known {
-		return holdings{backlog: r.opts.Transport.Backlog} // it is refused
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

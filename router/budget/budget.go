@@ -21,7 +21,7 @@ func New(limit string, most int, whole *Budget) *Budget {
 	return &Budget{limit: limit, most: most, whole: whole}
 }
 
-// Limit is the budget's name in an error, and Most what may be held.
+// Limit is the budget's name in an error.
 func (b *Budget) Limit() string { return b.limit }
 
 // Most is how much may be held.

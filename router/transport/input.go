@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A message that is longer than a buffer is counted against Limits.Input from when its
 // head has come until the router has acted on it. All of it is taken at once: two
@@ -27,10 +30,9 @@ func (e *ear) take(n int) error {
 		c.lim.Over(over)
 	}
 	for heard := time.Now(); ; {
-		look := make(chan struct{})
-		timer := time.AfterFunc(inputLook, func() { close(look) })
-		ok := c.lim.Input.Await(n, look)
-		timer.Stop()
+		look, cancel := context.WithTimeout(context.Background(), inputLook)
+		ok := c.lim.Input.Await(n, look.Done())
+		cancel()
 		if ok {
 			e.taken = n
 			e.began = time.Time{} // who waits is not late
@@ -66,6 +68,6 @@ func (e *ear) release() {
 }
 
 // overdue reports whether a message takes too long to arrive.
-func (e *ear) overdue(now func() time.Time) bool {
-	return !e.began.IsZero() && now().Sub(e.began) > e.c.lim.Assembly
+func (e *ear) overdue() bool {
+	return !e.began.IsZero() && time.Since(e.began) > e.c.lim.Assembly
 }

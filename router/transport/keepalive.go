@@ -105,7 +105,7 @@ func (e *ear) after(n int, err error) (again bool, _ error) {
 	if e.c != nil && e.veil.spoke() {
 		e.c.answered()
 	}
-	if n > 0 && e.overdue(time.Now) {
+	if n > 0 && e.overdue() {
 		return false, e.c.unfinished()
 	}
 	switch {
@@ -131,7 +131,7 @@ func (e *ear) expired(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch silent := now.Sub(e.heard); {
-	case c.err == nil && e.overdue(time.Now):
+	case c.err == nil && e.overdue():
 		return c.unfinished()
 	case c.err != nil: // it ends, and may still flush
 		if c.hungUp || !now.Before(c.closing) {

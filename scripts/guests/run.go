@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,24 +79,13 @@ func (h *house) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	status, err := h.status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range status.Daemon.Listen {
-		if _, port, err := net.SplitHostPort(l); err == nil {
-			h.address = net.JoinHostPort("127.0.0.1", port)
-		}
-	}
-	if h.address == "" {
-		h.address, err = h.announced(ctx)
-	}
+	h.address, err = h.announced(ctx)
 	return err
 }
 
 func (h *house) state(device string) string { return filepath.Join(h.Dir, device) }
 
-// announced is the address at which pi knows the daemon.
+// announced is the address at which the guest knows the daemon.
 func (h *house) announced(ctx context.Context) (string, error) {
 	out, err := h.Output(ctx, h.dconn, "devices", "--state", h.state("guest"), "-o", "json")
 	if err != nil {
@@ -271,7 +259,6 @@ type status struct {
 	Daemon struct {
 		Goroutines int
 		Sessions   int
-		Listen     []string
 	}
 }
 
