@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -157,7 +156,7 @@ func (h *house) phase(ctx context.Context, name string, while time.Duration, dis
 	})
 	all.Go(func() {
 		for time.Now().Before(until) {
-			rss, err := statusBytes(h.daemon.Process.Pid, "VmRSS")
+			rss, _, err := rig.Memory(h.daemon.Process.Pid)
 			p.peak, errs[3] = max(p.peak, rss), errors.Join(errs[3], err)
 			time.Sleep(50 * time.Millisecond)
 		}
@@ -281,7 +280,7 @@ func (h *house) look(ctx context.Context) (remains, error) {
 	if err != nil {
 		return remains{}, err
 	}
-	rss, err := statusBytes(h.daemon.Process.Pid, "VmRSS")
+	rss, _, err := rig.Memory(h.daemon.Process.Pid)
 	return remains{said.Daemon.Sessions, said.Daemon.Goroutines, len(files), rss}, err
 }
 
@@ -313,16 +312,6 @@ func (h *house) lastLine() string {
 	log, _ := os.ReadFile(h.LogOf(h.daemon))
 	said := strings.TrimSpace(string(log))
 	return said[strings.LastIndexByte(said, '\n')+1:]
-}
-
-func statusBytes(pid int, name string) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(text), "\n"+name+":")
-	kib, err := strconv.ParseInt(strings.Fields(after + " 0")[0], 10, 64)
-	return kib << 10, err
 }
 
 // p99 is the 99th percentile.

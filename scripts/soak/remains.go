@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"time"
+
+	"github.com/deskconn/dconn/scripts/bench/rig"
 )
 
 // remains is what a daemon holds when nobody uses it.
@@ -81,7 +82,7 @@ func (s *soak) remains(ctx context.Context) (remains, error) {
 	if err != nil {
 		return remains{}, err
 	}
-	rss, err := statusBytes(pid, "VmRSS")
+	rss, _, err := rig.Memory(pid)
 	return remains{goroutines: said.Daemon.Goroutines, files: len(files), rss: rss}, err
 }
 
@@ -105,18 +106,7 @@ func (s *soak) status(ctx context.Context) (said status, err error) {
 	return said, err
 }
 
-func peakOf(pid int) (int64, error) { return statusBytes(pid, "VmHWM") }
-
-// statusBytes is a size in /proc/PID/status.
-func statusBytes(pid int, name string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(status), "\n"+name+":")
-	var kib int64
-	if _, err := fmt.Sscan(after, &kib); err != nil {
-		return 0, fmt.Errorf("no %s of process %d: %w", name, pid, err)
-	}
-	return kib << 10, nil
+func peakOf(pid int) (int64, error) {
+	_, peak, err := rig.Memory(pid)
+	return peak, err
 }
